@@ -3,7 +3,32 @@
 //!
 //! The modules in reading order. First the kernel, which knows nothing of the product:
 pub mod clock;
+pub mod db;
+pub mod field;
 pub mod id;
 pub mod outbound;
 pub mod retry;
 pub mod secret;
+pub mod wake;
+
+// The outside world, and what all stages write.
+pub mod access;
+pub mod channel;
+pub mod event;
+pub mod insights;
+
+// The story, in its order: a stage knows what is above and the stages before it.
+pub mod account;
+
+pub mod report;
+
+pub mod callback;
+
+pub mod execution;
+
+pub mod download;
+
+pub mod notification;
+
+// An imitation of the API, which knows the kernel only.
+pub mod sandbox;

@@ -1,0 +1,131 @@
+//! Group commit: whoever comes while a write is under way shares the next one.
+//!
+//! There is no waiting to fill a batch: a batch is whatever waits when the previous one has committed. The queue is bounded
+//! in items and in bytes; who does not fit is turned away at once. An item that was taken is written even if the one who
+//! brought it has gone.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+const MOST_ITEMS: usize = 4096;
+const MOST_BYTES: u32 = 16 * 1024 * 1024;
+const BATCH: usize = 256;
+
+/// Why an item was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotWritten {
+    /// The queue is full; come back later.
+    #[error("too much is waiting to be written")]
+    Full,
+    /// The database did not take it.
+    #[error("the database did not take it")]
+    Failed,
+}
+
+struct Waiting<I, O> {
+    item: I,
+    answer: oneshot::Sender<Option<O>>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// A queue before one or more writers. The writers end when all clones of it are dropped and the rest is written.
+pub struct Batch<I, O> {
+    queue: mpsc::Sender<Waiting<I, O>>,
+    room: Arc<Semaphore>,
+}
+
+impl<I, O> Clone for Batch<I, O> {
+    fn clone(&self) -> Self {
+        Self { queue: self.queue.clone(), room: self.room.clone() }
+    }
+}
+
+impl<I: Send + 'static, O: Send + 'static> Batch<I, O> {
+    /// Starts `writers` tasks that write what comes with `write`. It gets up to 256 items and gives one outcome for each,
+    /// in their order, or `None` if nothing was written.
+    pub fn start<W, F>(writers: usize, write: W) -> Self
+    where
+        W: Fn(Vec<I>) -> F + Clone + Send + 'static,
+        F: Future<Output = Option<Vec<O>>> + Send + 'static,
+    {
+        let (queue, waiting) = mpsc::channel(MOST_ITEMS);
+        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+        for _ in 0..writers {
+            tokio::spawn(work(waiting.clone(), write.clone()));
+        }
+        Self { queue, room: Arc::new(Semaphore::new(MOST_BYTES as usize)) }
+    }
+
+    /// Has an item of about `bytes` written and waits until it is durable.
+    pub async fn write(&self, item: I, bytes: usize) -> Result<O, NotWritten> {
+        let bytes = u32::try_from(bytes).unwrap_or(MOST_BYTES).min(MOST_BYTES);
+        let room = self.room.clone().try_acquire_many_owned(bytes).map_err(|_| NotWritten::Full)?;
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Waiting { item, answer, _room: room }).map_err(|_| NotWritten::Full)?;
+        answered.await.ok().flatten().ok_or(NotWritten::Failed)
+    }
+}
+
+async fn work<I, O, W, F>(waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting<I, O>>>>, write: W)
+where
+    W: Fn(Vec<I>) -> F,
+    F: Future<Output = Option<Vec<O>>>,
+{
+    loop {
+        let mut batch = Vec::new();
+        if waiting.lock().await.recv_many(&mut batch, BATCH).await == 0 {
+            return;
+        }
+        let (items, answers): (Vec<I>, Vec<_>) =
+            batch.into_iter().map(|one| (one.item, (one.answer, one._room))).unzip();
+        let mut outcomes = write(items).await.map(Vec::into_iter);
+        for (answer, _room) in answers {
+            let outcome = outcomes.as_mut().and_then(Iterator::next);
+            // Whoever asked may have gone; the item is written all the same.
+            let _ = answer.send(outcome);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[tokio::test]
+    async fn what_comes_during_a_write_shares_the_next_one() {
+        let writes = Arc::new(AtomicUsize::new(0));
+        let counted = writes.clone();
+        let batch: Batch<u32, u32> = Batch::start(1, move |items: Vec<u32>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                tokio::task::yield_now().await;
+                Some(items.iter().map(|item| item * 2).collect())
+            }
+        });
+
+        let all = (0..100).map(|item| batch.write(item, 1));
+        let outcomes = futures_util::future::join_all(all).await;
+
+        assert_eq!(outcomes, (0..100).map(|item| Ok(item * 2)).collect::<Vec<_>>());
+        assert!(writes.load(Ordering::SeqCst) <= 3, "{writes:?} writes");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_turned_away_and_a_failed_write_says_so() {
+        let batch: Batch<u32, u32> = Batch::start(1, |items: Vec<u32>| async move {
+            if items.contains(&1) { None } else { std::future::pending().await }
+        });
+
+        assert_eq!(batch.write(1, 1).await, Err(NotWritten::Failed));
+        let stuck = tokio::spawn({
+            let batch = batch.clone();
+            async move { batch.write(2, MOST_BYTES as usize).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(batch.write(3, 1).await, Err(NotWritten::Full));
+        stuck.abort();
+    }
+}

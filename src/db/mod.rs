@@ -1,0 +1,107 @@
+//! The database: how to reach it, how it is brought up to date, and what every store shares.
+//!
+//! Times come from the [`crate::clock::Clock`] as parameters; `now()` is not used in SQL. Free functions in the `store.rs`
+//! of each stage take a connection, so that the caller owns the transaction.
+
+pub mod batch;
+pub mod embedded;
+pub mod lease;
+
+mod migrate;
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+
+pub use migrate::{MigrateError, migrate, migrator};
+
+/// A lease lasts this long; long work renews it.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+const START_WAIT: Duration = Duration::from_secs(30);
+const START_PAUSE: Duration = Duration::from_secs(1);
+
+/// What can go wrong with a row or the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or could not be reached.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// A row holds what no code of ours writes.
+    #[error("table {table}, row {id}: {what}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The row's id.
+        id: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The lease ran out, or somebody changed the row meanwhile.
+    #[error("somebody else took over")]
+    Lost,
+}
+
+impl StoreError {
+    /// The name of the constraint that refused a change, if one did.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Database(error) => error.as_database_error()?.constraint(),
+            _ => None,
+        }
+    }
+}
+
+/// The result of a store's function.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// Opens a pool of at most `connections`. Waits up to 30 s for a database that is not there yet, saying so.
+pub async fn connect(
+    options: PgConnectOptions,
+    connections: u32,
+    say: &(dyn Fn(&str) + Send + Sync),
+) -> Result<PgPool, sqlx::Error> {
+    let options = options.application_name("tidings").options([("synchronous_commit", "on"), ("timezone", "UTC")]);
+    let host = options.get_host().to_owned();
+    let pool =
+        PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(options);
+    let began = tokio::time::Instant::now();
+    loop {
+        match pool.acquire().await {
+            Ok(_) => return Ok(pool),
+            Err(error) if began.elapsed() + START_PAUSE > START_WAIT || !may_pass(&error) => return Err(error),
+            Err(error) => say(&format!(
+                "the database at {host} does not answer yet ({error}); waiting up to {} s more",
+                START_WAIT.saturating_sub(began.elapsed()).as_secs()
+            )),
+        }
+        tokio::time::sleep(START_PAUSE).await;
+    }
+}
+
+fn may_pass(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        // 57P03 the server is starting, 53300 too many connections; a wrong password never passes.
+        sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("57P03" | "53300")),
+        _ => false,
+    }
+}
+
+/// Begins a transaction.
+pub async fn begin(pool: &PgPool) -> Stored<Transaction<'static, Postgres>> {
+    Ok(pool.begin().await?)
+}
+
+/// Checks that a change touched exactly one row; none means that somebody else took over.
+pub fn one(result: &sqlx::postgres::PgQueryResult) -> Stored<()> {
+    if result.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Lost) }
+}
+
+/// Milliseconds by which the database's clock is ahead of ours.
+pub async fn clock_difference(conn: &mut PgConnection, clock: &crate::clock::Clock) -> Stored<i64> {
+    let theirs: chrono::DateTime<chrono::Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(conn).await?;
+    Ok((theirs - clock.now()).num_milliseconds())
+}

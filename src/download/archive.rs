@@ -1,0 +1,122 @@
+//! Where files rest: `report={slug}-{short id}/date={yyyy-mm-dd}/{execution id}.{csv|tsv}[.gz]`, the bytes as received.
+//!
+//! A file is written aside and published by one rename after its bytes are on the disk, so that what is there is whole. A
+//! reader of a data lake finds partitions, a person finds days.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use chrono::NaiveDate;
+
+use super::Encoding;
+use crate::id::{ExecutionId, ReportId};
+
+const ASIDE: &str = ".incoming";
+const BUFFER: usize = 256 * 1024;
+
+/// A folder on this machine.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    root: PathBuf,
+}
+
+/// A file being written aside; gone again unless published.
+#[derive(Debug)]
+pub struct Incoming {
+    file: BufWriter<File>,
+    path: PathBuf,
+    root: PathBuf,
+    published: bool,
+    written: u64,
+}
+
+impl Archive {
+    /// Opens the folder, made if need be, and removes what a killed predecessor left aside.
+    pub fn open(root: PathBuf) -> io::Result<Self> {
+        fs::create_dir_all(root.join(ASIDE))?;
+        Ok(Self { root })
+    }
+
+    /// Begins a file. `name` is unique among those being written.
+    pub fn begin(&self, name: &str) -> io::Result<Incoming> {
+        let path = self.root.join(ASIDE).join(name);
+        let file = BufWriter::with_capacity(BUFFER, File::create(&path)?);
+        Ok(Incoming { file, path, root: self.root.clone(), published: false, written: 0 })
+    }
+
+    /// The path of a file, for reading.
+    pub fn path(&self, location: &str) -> PathBuf {
+        self.root.join(location)
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+}
+
+impl Incoming {
+    /// Appends bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.written += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+
+    /// Puts the file where it belongs, in one step, durably. Returns how many bytes it has.
+    pub fn publish(mut self, location: &str) -> io::Result<u64> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        let target = self.root.join(location);
+        let folder = target.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder)?;
+        fs::rename(&self.path, &target)?;
+        self.published = true;
+        File::open(folder)?.sync_all()?;
+        Ok(self.written)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if !self.published {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Where the file of an execution belongs.
+pub fn location(
+    (slug, report): (&str, ReportId),
+    date: NaiveDate,
+    execution: ExecutionId,
+    format: &str,
+    encoding: Encoding,
+) -> String {
+    let id = report.0.simple().to_string();
+    let short = &id[id.len() - 8..];
+    let suffix = if encoding == Encoding::Gzip { ".gz" } else { "" };
+    format!("report={slug}-{short}/date={date}/{execution}.{format}{suffix}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_when_published_and_leaves_nothing_when_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = Archive::open(folder.path().into()).unwrap();
+        let mut kept = archive.begin("a").unwrap();
+        let mut dropped = archive.begin("b").unwrap();
+        kept.write(b"hello").unwrap();
+        dropped.write(b"half").unwrap();
+        drop(dropped);
+
+        assert!(!archive.path("report=r/date=d/x.csv").exists());
+        assert_eq!(kept.publish("report=r/date=d/x.csv").unwrap(), 5);
+
+        assert_eq!(fs::read(archive.path("report=r/date=d/x.csv")).unwrap(), b"hello");
+        assert_eq!(fs::read_dir(folder.path().join(ASIDE)).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,161 @@
+//! Asks the API for executions of the reports whose check is due, and inserts those never seen.
+//!
+//! `Completed` is asked for always: all of the last 90 days when the last good answer is older than one interval, else the
+//! latest. While a run is expected or under way, `Pending` and `Running` too; and where one that was under way has left
+//! those lists, or one that was called for shows in none, `Failed`: the default answer never shows a failure. A 404 means
+//! that there are none yet.
+
+use chrono::TimeDelta;
+use serde_json::json;
+use sqlx::PgPool;
+
+use super::store::{self, Told};
+use super::{FoundBy, State};
+use crate::account::session::{CallError, Sessions};
+use crate::clock::Clock;
+use crate::db::{StoreError, Stored, lease};
+use crate::event::{self, About, Fact, Kind};
+use crate::id::{ExecutionId, ReportId};
+use crate::insights::{self, ExecutionFilter, Progress};
+use crate::report::check::{self, Check};
+use crate::wake::{Topic, Wake};
+
+/// The step that discovers.
+#[derive(Debug, Clone)]
+pub struct Discover {
+    /// Where our rows are.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// The door to Microsoft.
+    pub sessions: Sessions,
+    /// Who is to be woken.
+    pub wake: Wake,
+}
+
+impl Discover {
+    /// Claims up to `limit` due checks.
+    pub async fn claim(&self, limit: i64) -> Stored<Vec<Check>> {
+        check::claim(&self.pool, self.clock.now(), limit).await
+    }
+
+    /// Asks for the executions of one report, and records what is new.
+    pub async fn perform(&self, check: Check) -> Stored<()> {
+        let renew = || check::renew(&self.pool, &check, self.clock.now());
+        let answer = lease::while_renewing(self.ask(&check), renew).await?;
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        match answer {
+            Ok(told) => self.record(&mut tx, &check, &told).await?,
+            Err(CallError::Store(error)) => return Err(error),
+            Err(CallError::Waiting(_)) => check::unanswered(&mut tx, &check, None, now).await?,
+            Err(CallError::Api(error)) => {
+                tracing::warn!(report = %check.report_id, %error, "failed to ask for executions");
+                check::unanswered(&mut tx, &check, Some(&error.failure()), now).await?;
+            }
+        }
+        tx.commit().await?;
+        self.wake.hint(Topic::Executions);
+        self.wake.hint(Topic::Events);
+        Ok(())
+    }
+
+    async fn ask(&self, check: &Check) -> Result<Vec<insights::Execution>, CallError> {
+        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        let open = store::open(&mut conn, check.report_id).await?;
+        drop(conn);
+        let interval = TimeDelta::hours(check.interval_hours.unwrap_or(1).into());
+        let recent = check.good_at.is_some_and(|at| self.clock.now() - at < interval);
+        let mut told = self.list(check, "Completed", recent).await?;
+        if check.called || check.expected || check.manual || !open.is_empty() {
+            for status in ["Pending", "Running"] {
+                told.extend(self.list(check, status, false).await?);
+            }
+            let vanished = open.iter().any(|id| !told.iter().any(|execution| execution.id == *id));
+            let called_for_nothing = check.called && told.is_empty();
+            if vanished || called_for_nothing {
+                told.extend(self.list(check, "Failed", false).await?);
+            }
+        }
+        Ok(told)
+    }
+
+    async fn list(
+        &self,
+        check: &Check,
+        status: &'static str,
+        latest: bool,
+    ) -> Result<Vec<insights::Execution>, CallError> {
+        let ask = |api: insights::Api| async move {
+            api.executions(&check.remote_id, ExecutionFilter { status, latest }).await
+        };
+        match self.sessions.call(check.account_id, ask).await {
+            // Only the documented words are sure to be taken.
+            Err(CallError::Api(insights::Error::Refused { .. })) if status == "Failed" => Ok(Vec::new()),
+            answer => answer,
+        }
+    }
+
+    async fn record(&self, conn: &mut sqlx::PgConnection, check: &Check, told: &[insights::Execution]) -> Stored<()> {
+        let found_by = match (check.called, check.manual) {
+            (true, _) => FoundBy::Callback,
+            (false, true) => FoundBy::Manual,
+            (false, false) => FoundBy::Schedule,
+        };
+        let (mut found, mut open) = (false, false);
+        for remote in told {
+            let state = match remote.progress() {
+                Progress::Completed => State::Ready,
+                Progress::Failed => State::Failed,
+                Progress::Open => State::Pending,
+            };
+            open |= state == State::Pending;
+            let why = format!("the API says {}", remote.status);
+            let failure = (state == State::Failed).then_some(why.as_str());
+            let told = Told { remote, state, failure };
+            let names = (check.report_id, &check.remote_id);
+            let Some((id, _)) = store::note(conn, &self.clock, names, &told, found_by).await? else { continue };
+            found |= state != State::Pending;
+            tracing::info!(report = %check.report_id, execution = %id, ?state, ?found_by, "found an execution");
+            if state == State::Failed {
+                failed(conn, &self.clock, check.report_id, id, &why).await?;
+            }
+        }
+        check::answered(conn, check, found, open, self.clock.now()).await
+    }
+}
+
+/// Tells that there will be no file of an execution, once.
+pub async fn failed(
+    conn: &mut sqlx::PgConnection,
+    clock: &Clock,
+    report_id: ReportId,
+    id: ExecutionId,
+    why: &str,
+) -> Stored<()> {
+    let report = crate::report::store::find(conn, report_id).await?.ok_or(StoreError::Lost)?;
+    let execution = store::find(conn, id).await?.ok_or(StoreError::Lost)?;
+    let fact = Fact {
+        kind: Kind::ReportFailed,
+        key: format!("failed:{id}"),
+        about: About {
+            account_id: Some(report.account_id),
+            report_id: Some(report_id),
+            execution_id: Some(id),
+            ..About::default()
+        },
+        data: json!({
+            "report": { "id": report_id, "name": report.name },
+            "execution": {
+                "id": id,
+                "remote_id": execution.remote_id.0,
+                "status": execution.status,
+                "generated_at": execution.generated_at,
+                "found_by": execution.found_by,
+            },
+            "reason": why,
+        }),
+    };
+    event::store::append(conn, clock, fact).await?;
+    Ok(())
+}

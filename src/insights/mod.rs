@@ -1,0 +1,329 @@
+//! The Partner Insights protocol: what we send, what we read, and what an answer means.
+//!
+//! This module takes a token and keeps no state; [`crate::account`] is the only one that hands it one. The API is read
+//! generously: keys in any case and with stray blanks, numbers as texts, unknown fields and statuses, PascalCase and
+//! camelCase. It is written to strictly: PascalCase, no nulls, times as `yyyy-MM-ddTHH:mm:ssZ`.
+//!
+//! | call | function | what its 404 means |
+//! |---|---|---|
+//! | `GET ScheduledDataset` | [`Api::datasets`] | none |
+//! | `GET ScheduledQueries` | [`Api::queries`] | none |
+//! | `POST ScheduledQueries` | [`Api::create_query`] | an error |
+//! | `DELETE ScheduledQueries/{id}` | [`Api::delete_query`] | gone already |
+//! | `GET ScheduledQueries/testQueryResult` | [`Api::test_query`] | no rows |
+//! | `GET ScheduledReport` | [`Api::reports`] | none |
+//! | `POST ScheduledReport` | [`Api::create_report`] | an error |
+//! | `DELETE ScheduledReport/{id}` | [`Api::delete_report`] | gone already |
+//! | `PUT ScheduledReport/pause/{id}`, `…/resume/{id}` | [`Api::pause`], [`Api::resume`] | an error |
+//! | `GET ScheduledReport/execution/{id}` | [`Api::executions`] | none yet |
+
+mod error;
+mod token;
+mod wire;
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use crate::outbound::{self, Outbound};
+use crate::secret::{Secret, hex, random_bytes};
+
+pub use error::Error;
+pub use token::{Grant, Token, request_token};
+pub use wire::{Dataset, Execution, Progress, Query, Report, SecureLink};
+
+/// The API closes a test of a query after 100 s; everything else answers sooner.
+const TEST_TIMEOUT: Duration = Duration::from_secs(110);
+const TIMEOUT: Duration = Duration::from_secs(45);
+const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
+const MOST_PAGES: usize = 50;
+
+/// The id of a report at the API: opaque.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ReportId(pub String);
+
+/// The id of a query at the API: opaque.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct QueryId(pub String);
+
+/// The id of an execution at the API: opaque.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ExecutionId(pub String);
+
+/// How an execution of a report is written there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// Partner Insights, on behalf of a user.
+    Mpn,
+    /// Commercial marketplace analytics, as an application.
+    Cmp,
+}
+
+impl Program {
+    /// Where the API of a program is when the account does not say otherwise.
+    pub fn default_url(self) -> &'static str {
+        match self {
+            Self::Mpn => "https://api.partnercenter.microsoft.com/insights/v1/mpn",
+            Self::Cmp => "https://api.partnercenter.microsoft.com/insights/v1.1/cmp",
+        }
+    }
+}
+
+/// A report to be created.
+#[derive(Debug, Clone)]
+pub struct NewReport<'a> {
+    /// At most 256 characters, no `;`.
+    pub name: &'a str,
+    /// At most 256 characters.
+    pub description: Option<&'a str>,
+    /// The query it runs.
+    pub query_id: &'a QueryId,
+    /// When and how often, or once at once.
+    pub when: When,
+    /// `csv` or `tsv`.
+    pub format: &'a str,
+    /// Where and how we want to be called.
+    pub callback: Option<(&'a Url, &'a str)>,
+}
+
+/// When a report runs.
+#[derive(Debug, Clone)]
+pub enum When {
+    /// Once, at once, over an optional window of the query.
+    Now(Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    /// From a start on, every so many hours, so many times or for ever.
+    Every {
+        /// At least four hours ahead.
+        start_at: DateTime<Utc>,
+        /// 4 to 2160.
+        interval_hours: i32,
+        /// For ever when not given.
+        occurrences: Option<i32>,
+    },
+}
+
+/// Which executions to ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct ExecutionFilter<'a> {
+    /// One status: lists of them are documented, but nobody was seen using them.
+    pub status: &'a str,
+    /// Only the latest, or all of the last 90 days.
+    pub latest: bool,
+}
+
+/// The API, for one account, with one token.
+pub struct Api {
+    outbound: Outbound,
+    base: Url,
+    token: Secret,
+}
+
+impl Api {
+    /// Calls go below `base`, signed in with `token`.
+    pub fn new(outbound: Outbound, base: Url, token: Secret) -> Self {
+        Self { outbound, base, token }
+    }
+
+    /// All datasets.
+    pub async fn datasets(&self) -> Result<Vec<Dataset>, Error> {
+        self.list("ScheduledDataset", &[], TIMEOUT).await.map(|rows| rows.iter().map(Dataset::read).collect())
+    }
+
+    /// The queries of the caller, without the system's own.
+    pub async fn queries(&self) -> Result<Vec<Query>, Error> {
+        let query = [("includeSystemQueries", "false")];
+        self.list("ScheduledQueries", &query, TIMEOUT).await.map(|rows| rows.iter().filter_map(Query::read).collect())
+    }
+
+    /// Creates a query. Not safe to repeat blindly.
+    pub async fn create_query(&self, name: &str, text: &str) -> Result<Query, Error> {
+        let body = json!({ "Name": name, "Query": text });
+        let rows = self.call(Method::POST, "ScheduledQueries", Some(body)).await?;
+        first(&rows, Query::read)
+    }
+
+    /// Deletes a query; one that is gone already is fine.
+    pub async fn delete_query(&self, id: &QueryId) -> Result<(), Error> {
+        gone_is_fine(self.call(Method::DELETE, &format!("ScheduledQueries/{}", encoded(&id.0)), None).await)
+    }
+
+    /// Runs a query and gives its first rows as the API sent them.
+    pub async fn test_query(&self, text: &str) -> Result<Vec<Value>, Error> {
+        self.list_raw("ScheduledQueries/testQueryResult", &[("exportQuery", text)], TEST_TIMEOUT).await
+    }
+
+    /// All reports of the caller.
+    pub async fn reports(&self) -> Result<Vec<Report>, Error> {
+        self.list("ScheduledReport", &[], TIMEOUT).await.map(|rows| rows.iter().filter_map(Report::read).collect())
+    }
+
+    /// Creates a report. Not safe to repeat blindly: look for one of ours first.
+    pub async fn create_report(&self, report: &NewReport<'_>) -> Result<Report, Error> {
+        let rows = self.call(Method::POST, "ScheduledReport", Some(creation_body(report))).await?;
+        first(&rows, Report::read)
+    }
+
+    /// Deletes a report and its executions there; one that is gone already is fine.
+    pub async fn delete_report(&self, id: &ReportId) -> Result<(), Error> {
+        gone_is_fine(self.call(Method::DELETE, &format!("ScheduledReport/{}", encoded(&id.0)), None).await)
+    }
+
+    /// Stops a report from running.
+    pub async fn pause(&self, id: &ReportId) -> Result<(), Error> {
+        self.call(Method::PUT, &format!("ScheduledReport/pause/{}", encoded(&id.0)), None).await.map(drop)
+    }
+
+    /// Lets a report run again.
+    pub async fn resume(&self, id: &ReportId) -> Result<(), Error> {
+        self.call(Method::PUT, &format!("ScheduledReport/resume/{}", encoded(&id.0)), None).await.map(drop)
+    }
+
+    /// The executions of a report; none yet is an empty list.
+    pub async fn executions(&self, id: &ReportId, filter: ExecutionFilter<'_>) -> Result<Vec<Execution>, Error> {
+        let latest = if filter.latest { "true" } else { "false" };
+        let query = [("executionStatus", filter.status), ("getLatestExecution", latest)];
+        let path = format!("ScheduledReport/execution/{}", encoded(&id.0));
+        self.list(&path, &query, TIMEOUT).await.map(|rows| rows.iter().filter_map(Execution::read).collect())
+    }
+
+    /// One execution, with a fresh secure link where it is completed.
+    pub async fn execution(&self, report: &ReportId, id: &ExecutionId) -> Result<Option<Execution>, Error> {
+        let query = [("executionId", id.0.as_str()), ("getLatestExecution", "false")];
+        let path = format!("ScheduledReport/execution/{}", encoded(&report.0));
+        let rows = self.list(&path, &query, TIMEOUT).await?;
+        Ok(rows.iter().filter_map(Execution::read).find(|execution| execution.id == *id))
+    }
+
+    async fn list(&self, path: &str, query: &[(&str, &str)], timeout: Duration) -> Result<Vec<wire::Fields>, Error> {
+        let rows = self.list_raw(path, query, timeout).await?;
+        Ok(rows.into_iter().map(wire::Fields::of).collect())
+    }
+
+    async fn list_raw(&self, path: &str, query: &[(&str, &str)], timeout: Duration) -> Result<Vec<Value>, Error> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        let mut rows = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let page = match self.send(Method::GET, url.clone(), None, timeout).await {
+                Ok(page) => page,
+                Err(Error::NotFound(_)) => break,
+                Err(error) => return Err(error),
+            };
+            rows.extend(page.value);
+            match page.next_link.and_then(|next| self.same_origin(&url, &next)) {
+                Some(next) if next != url => url = next,
+                _ => break,
+            }
+        }
+        Ok(rows)
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Vec<wire::Fields>, Error> {
+        let envelope = self.send(method, self.url(path), body, TIMEOUT).await?;
+        Ok(envelope.value.into_iter().map(wire::Fields::of).collect())
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<Value>,
+        timeout: Duration,
+    ) -> Result<wire::Envelope, Error> {
+        let correlation = correlation_id();
+        let client = self.outbound.client(&url).map_err(|refused| Error::refused_address(&refused))?;
+        let mut request = client
+            .request(method, url)
+            .timeout(timeout)
+            .bearer_auth(self.token.expose())
+            .header("MS-CorrelationId", &correlation)
+            .header("Accept", "application/json");
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.map_err(|error| Error::unavailable(&error))?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let (body, cut) =
+            outbound::read_bounded(answer, LARGEST_ANSWER).await.map_err(|error| Error::unavailable(&error))?;
+        if cut {
+            return Err(Error::Malformed("the answer is larger than 16 MiB".into()));
+        }
+        error::judge(status, &headers, &body, &correlation)
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}/{path}"));
+        url
+    }
+
+    fn same_origin(&self, from: &Url, next: &str) -> Option<Url> {
+        from.join(next).ok().filter(|next| next.origin() == self.base.origin())
+    }
+}
+
+/// A time as the API wants it: UTC, whole seconds.
+pub fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn creation_body(report: &NewReport<'_>) -> Value {
+    let mut body = Map::new();
+    let mut put = |name: &str, value: Value| {
+        body.insert(name.into(), value);
+    };
+    put("ReportName", report.name.into());
+    if let Some(description) = report.description {
+        put("Description", description.into());
+    }
+    put("QueryId", report.query_id.0.clone().into());
+    put("Format", report.format.into());
+    match report.when {
+        When::Now(start, end) => {
+            put("ExecuteNow", true.into());
+            if let Some(start) = start {
+                put("QueryStartTime", time(start).into());
+            }
+            if let Some(end) = end {
+                put("QueryEndTime", time(end).into());
+            }
+        }
+        When::Every { start_at, interval_hours, occurrences } => {
+            put("StartTime", time(start_at).into());
+            put("RecurrenceInterval", interval_hours.into());
+            if let Some(occurrences) = occurrences {
+                put("RecurrenceCount", occurrences.into());
+            }
+        }
+    }
+    if let Some((url, method)) = report.callback {
+        put("CallbackUrl", url.as_str().into());
+        put("CallbackMethod", method.into());
+    }
+    Value::Object(body)
+}
+
+fn first<T>(rows: &[wire::Fields], read: impl Fn(&wire::Fields) -> Option<T>) -> Result<T, Error> {
+    rows.iter().find_map(read).ok_or_else(|| Error::Malformed("the answer holds no such object with an id".into()))
+}
+
+fn gone_is_fine<T>(result: Result<T, Error>) -> Result<(), Error> {
+    match result {
+        Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A random GUID, so that Microsoft can find our call.
+fn correlation_id() -> String {
+    let text = hex(&random_bytes::<16>());
+    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+}
+
+fn encoded(segment: &str) -> String {
+    url::form_urlencoded::byte_serialize(segment.as_bytes()).collect::<String>().replace('+', "%20")
+}

@@ -1,0 +1,306 @@
+//! Reading what the API sends, whatever the casing: keys are matched trimmed and without regard to case, numbers may be
+//! texts, every field may be missing, unknown ones are passed over.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use serde_json::Value;
+use url::Url;
+
+use super::{ExecutionId, QueryId, ReportId};
+use crate::secret::Secret;
+
+/// One object with its keys in lower case.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fields(HashMap<String, Value>);
+
+impl Fields {
+    /// The fields of an object; anything else has none.
+    pub(super) fn of(value: Value) -> Self {
+        match value {
+            Value::Object(map) => {
+                Self(map.into_iter().map(|(key, value)| (key.trim().to_ascii_lowercase(), value)).collect())
+            }
+            _ => Self::default(),
+        }
+    }
+
+    /// A text, a number or a boolean as text; blank counts as missing.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        let text = match self.0.get(name)? {
+            Value::String(text) => text.trim().to_owned(),
+            Value::Number(number) => number.to_string(),
+            Value::Bool(yes) => yes.to_string(),
+            _ => return None,
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// A whole number, however it is written.
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
+        match self.0.get(name)? {
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// A time: with `Z`, with an offset, with a fraction, or bare (then UTC).
+    pub(super) fn time(&self, name: &str) -> Option<DateTime<Utc>> {
+        let text = self.text(name)?;
+        DateTime::parse_from_rfc3339(&text).map(|at| at.to_utc()).ok().or_else(|| {
+            NaiveDateTime::parse_from_str(&text.replace(' ', "T"), "%Y-%m-%dT%H:%M:%S%.f").ok().map(|at| at.and_utc())
+        })
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&self, name: &str) -> Vec<String> {
+        let items = self.0.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// A field as it came.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+}
+
+/// The envelope of every answer.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    /// The objects; also of a single-object call.
+    pub value: Vec<Value>,
+    /// Where the next page is.
+    pub next_link: Option<String>,
+}
+
+impl Envelope {
+    /// Takes the envelope's parts out of its fields.
+    pub(super) fn read(mut fields: Fields) -> Self {
+        let value = match fields.take("value") {
+            Some(Value::Array(items)) => items,
+            Some(Value::Object(one)) => vec![Value::Object(one)],
+            _ => Vec::new(),
+        };
+        Self { value, next_link: fields.text("nextlink") }
+    }
+}
+
+/// What can be asked for.
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+pub struct Dataset {
+    /// Its name in a query.
+    pub name: String,
+    /// Columns that can be selected.
+    pub columns: Vec<String>,
+    /// Aggregates that can be selected.
+    pub metrics: Vec<String>,
+    /// What may stand behind TIMESPAN.
+    pub date_ranges: Vec<String>,
+    /// The least interval of a report, in hours.
+    pub minimum_interval_hours: Option<i64>,
+}
+
+impl Dataset {
+    pub(super) fn read(fields: &Fields) -> Self {
+        Self {
+            name: fields.text("datasetname").unwrap_or_default(),
+            columns: fields.texts("selectablecolumns"),
+            metrics: fields.texts("availablemetrics"),
+            date_ranges: fields.texts("availabledateranges"),
+            minimum_interval_hours: fields.number("minimumrecurrenceinterval"),
+        }
+    }
+}
+
+/// A query that the API has.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Its id there.
+    pub id: QueryId,
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Query {
+    pub(super) fn read(fields: &Fields) -> Option<Self> {
+        Some(Self {
+            id: QueryId(fields.text("queryid")?),
+            name: fields.text("name").unwrap_or_default(),
+            text: fields.text("query").unwrap_or_default(),
+        })
+    }
+}
+
+/// A report that the API has.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Its id there.
+    pub id: ReportId,
+    /// Its name.
+    pub name: String,
+    /// The query it runs.
+    pub query_id: Option<QueryId>,
+    /// `Active`, `Paused`, `Inactive`, or a word we don't know.
+    pub status: String,
+    /// The address it calls.
+    pub callback_url: Option<Secret>,
+    /// When it first runs.
+    pub start_at: Option<DateTime<Utc>>,
+    /// Hours between runs.
+    pub interval_hours: Option<i64>,
+    /// How many runs.
+    pub occurrences: Option<i64>,
+    /// `csv` or `tsv`.
+    pub format: Option<String>,
+    /// When it was made.
+    pub created_at: Option<DateTime<Utc>>,
+}
+
+impl Report {
+    pub(super) fn read(fields: &Fields) -> Option<Self> {
+        Some(Self {
+            id: ReportId(fields.text("reportid")?),
+            name: fields.text("reportname").unwrap_or_default(),
+            query_id: fields.text("queryid").map(QueryId),
+            status: fields.text("reportstatus").unwrap_or_default(),
+            callback_url: fields.text("callbackurl").map(Secret::new),
+            start_at: fields.time("starttime"),
+            interval_hours: fields.number("recurrenceinterval"),
+            occurrences: fields.number("recurrencecount"),
+            format: fields.text("format").map(|format| format.to_ascii_lowercase()),
+            created_at: fields.time("createdtime"),
+        })
+    }
+}
+
+/// One run of a report, as the API tells it.
+#[derive(Debug, Clone)]
+pub struct Execution {
+    /// Its id there.
+    pub id: ExecutionId,
+    /// `Pending`, `Running`, `Paused`, `Completed`, or a word we don't know.
+    pub status: String,
+    /// Where its file is; expires.
+    pub link: Option<SecureLink>,
+    /// When the file was made.
+    pub generated_at: Option<DateTime<Utc>>,
+}
+
+/// What a status means to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Under way.
+    Open,
+    /// The file is there.
+    Completed,
+    /// There will be no file.
+    Failed,
+}
+
+impl Execution {
+    pub(super) fn read(fields: &Fields) -> Option<Self> {
+        let expires_at = fields.time("reportexpirytime");
+        Some(Self {
+            id: ExecutionId(fields.text("executionid")?),
+            status: fields.text("executionstatus").unwrap_or_default(),
+            link: fields.text("reportaccesssecurelink").and_then(|link| SecureLink::read(&link, expires_at)),
+            generated_at: fields.time("reportgeneratedtime"),
+        })
+    }
+
+    /// The documented words, and every word that speaks of failure.
+    pub fn progress(&self) -> Progress {
+        let status = self.status.to_ascii_lowercase();
+        if status == "completed" {
+            Progress::Completed
+        } else if ["fail", "error", "cancel"].iter().any(|word| status.contains(word)) {
+            Progress::Failed
+        } else {
+            Progress::Open
+        }
+    }
+}
+
+/// An expiring download address. It is a secret: whoever has it has the file.
+#[derive(Clone)]
+pub struct SecureLink {
+    url: Url,
+    /// When it stops working, from the answer or from the address itself.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl SecureLink {
+    fn read(text: &str, expires_at: Option<DateTime<Utc>>) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
+        let in_url = || {
+            let (_, value) = url.query_pairs().find(|(name, _)| name == "se")?;
+            DateTime::parse_from_rfc3339(&value).ok().map(|at| at.to_utc())
+        };
+        let expires_at = expires_at.or_else(in_url);
+        Some(Self { url, expires_at })
+    }
+
+    /// The address itself: for the download, nowhere else.
+    pub fn expose(&self) -> &Url {
+        &self.url
+    }
+}
+
+impl std::fmt::Debug for SecureLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secure link]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_are_read_in_any_case_and_numbers_from_texts() {
+        let fields =
+            Fields::of(json!({" RecurrenceCount": "12", "CallbackUrl": " https://x.example/ ", "reportId": 7}));
+
+        assert_eq!(fields.number("recurrencecount"), Some(12));
+        assert_eq!(fields.text("callbackurl").as_deref(), Some("https://x.example/"));
+        assert_eq!(fields.text("reportid").as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn times_are_read_with_and_without_zone_and_fraction() {
+        let expected = "2021-01-06T05:38:34Z".parse::<DateTime<Utc>>().unwrap();
+        for text in
+            ["2021-01-06T05:38:34Z", "2021-01-06T05:38:34", "2021-01-06 05:38:34.000", "2021-01-06T07:38:34+02:00"]
+        {
+            assert_eq!(Fields::of(json!({ "t": text })).time("t"), Some(expected), "{text}");
+        }
+        assert_eq!(Fields::of(json!({"t": "soon"})).time("t"), None);
+    }
+
+    #[test]
+    fn an_unknown_status_is_open_unless_it_speaks_of_failure() {
+        for (status, progress) in [
+            ("Completed", Progress::Completed),
+            ("COMPLETED", Progress::Completed),
+            ("Pending", Progress::Open),
+            ("Thinking", Progress::Open),
+            ("ExecutionFailed", Progress::Failed),
+            ("Cancelled", Progress::Failed),
+        ] {
+            let fields = Fields::of(json!({"executionId": "1", "executionStatus": status}));
+            assert_eq!(Execution::read(&fields).unwrap().progress(), progress, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_secure_link_knows_its_end_and_shows_nothing() {
+        let link = SecureLink::read("https://a.example/b.csv?se=2026-01-07T20:00:00Z&sig=abc", None).unwrap();
+
+        assert_eq!(link.expires_at, Some("2026-01-07T20:00:00Z".parse().unwrap()));
+        assert_eq!(format!("{link:?}"), "[secure link]");
+    }
+}

@@ -1,0 +1,240 @@
+//! Brings deliveries that are due to their endpoints.
+//!
+//! Claimed a few per subscription, so that a heap for one endpoint delays no other. Outcomes go to the database in batches
+//! and are durable when [`Deliver::perform`] returns. Waits: 5 s, 30 s, 2 min, 10 min, 1 h, 3 h, then every 10 h for three
+//! days; `Retry-After` replaces the wait within one second and one hour.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use sqlx::PgPool;
+
+use super::links::Links;
+use super::store;
+use super::store::deliveries::{self, Claimed, Outcome};
+use super::{DeliveryState, message};
+use crate::channel::{Channels, Class, Refusal, Sent};
+use crate::clock::Clock;
+use crate::db::batch::{Batch, NotWritten};
+use crate::db::{StoreError, Stored, lease};
+use crate::download;
+use crate::event::{self, About, Fact, Kind};
+use crate::id::AttemptId;
+use crate::retry::{bounded, with_jitter};
+use crate::secret::Keyring;
+use crate::wake::{Topic, Wake};
+
+const WAITS: [Duration; 7] = [
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_secs(120),
+    Duration::from_secs(600),
+    Duration::from_secs(3600),
+    Duration::from_secs(3 * 3600),
+    Duration::from_secs(10 * 3600),
+];
+const PATIENCE: TimeDelta = TimeDelta::days(3);
+const LEAST_AFTER: Duration = Duration::from_secs(1);
+const MOST_AFTER: Duration = Duration::from_secs(3600);
+const PER_SUBSCRIPTION: i64 = 4;
+const LONGEST_DETAIL: usize = 1000;
+
+/// The step that delivers.
+#[derive(Clone)]
+pub struct Deliver {
+    pool: PgPool,
+    clock: Clock,
+    keyring: Keyring,
+    channels: Arc<Channels>,
+    links: Links,
+    wake: Wake,
+    outcomes: Batch<Outcome, ()>,
+}
+
+impl Deliver {
+    /// Ready to deliver; one writer records outcomes.
+    pub fn new(
+        pool: PgPool,
+        clock: Clock,
+        keyring: Keyring,
+        channels: Arc<Channels>,
+        links: Links,
+        wake: Wake,
+    ) -> Self {
+        let writer = pool.clone();
+        let outcomes = Batch::start(1, move |outcomes: Vec<Outcome>| {
+            let pool = writer.clone();
+            async move {
+                match deliveries::record(&pool, &outcomes).await {
+                    Ok(()) => Some(vec![(); outcomes.len()]),
+                    Err(error) => {
+                        tracing::error!(%error, "failed to record deliveries; they are sent again under the same ids");
+                        None
+                    }
+                }
+            }
+        });
+        Self { pool, clock, keyring, channels, links, wake, outcomes }
+    }
+
+    /// Claims up to `limit` deliveries that are due, at most four for one subscription.
+    pub async fn claim(&self, limit: i64) -> Stored<Vec<Claimed>> {
+        deliveries::claim(&mut *self.pool.acquire().await?, self.clock.now(), PER_SUBSCRIPTION, limit).await
+    }
+
+    /// Makes one attempt, and records what came of it.
+    pub async fn perform(&self, claim: Claimed) -> Stored<()> {
+        let mut conn = self.pool.acquire().await?;
+        let (subscription, endpoint) =
+            store::endpoint(&mut conn, &self.keyring, claim.subscription_id).await?.ok_or(StoreError::Lost)?;
+        let event = event::store::find(&mut conn, claim.event_id).await?.ok_or(StoreError::Lost)?;
+        let file = match event.about.file_id {
+            Some(id) => download::store::find(&mut conn, id).await?,
+            None => None,
+        };
+        drop(conn);
+        let started_at = self.clock.now();
+        let message = message::compose(&self.links, claim.id, &subscription, &event, file.as_ref(), started_at);
+        let renew = || async { deliveries::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
+        let answer = lease::while_renewing(self.channels.send(&endpoint, &message, started_at), renew).await?;
+        let finished_at = self.clock.now();
+        let outcome = judge(claim, &answer, (started_at, finished_at), self.clock.new_id());
+        let gone = matches!(&answer, Err(refusal) if refusal.class == Class::Gone);
+        let claim = outcome.claim.clone();
+        match self.outcomes.write(outcome, 512).await {
+            Ok(()) => {}
+            // The lease runs out and it is sent again, under the same id.
+            Err(NotWritten::Full | NotWritten::Failed) => return Err(StoreError::Lost),
+        }
+        if let (true, Err(refusal)) = (gone, &answer) {
+            self.suspend(&claim, &subscription.name, &refusal.failure.text).await?;
+        }
+        self.wake.hint(Topic::Deliveries);
+        Ok(())
+    }
+
+    async fn suspend(&self, claim: &Claimed, name: &str, why: &str) -> Stored<()> {
+        let now = self.clock.now();
+        let mut tx = self.pool.begin().await?;
+        if store::suspend(&mut tx, claim.subscription_id, why, now).await? {
+            let id = claim.subscription_id;
+            let fact = Fact {
+                kind: Kind::SubscriptionSuspended,
+                key: format!("suspended:{id}:{}", now.timestamp_micros()),
+                about: About { subscription_id: Some(id), ..About::default() },
+                data: json!({ "subscription": { "id": id, "name": name }, "reason": why }),
+            };
+            event::store::append(&mut tx, &self.clock, fact).await?;
+            tracing::warn!(subscription = %id, why, "an endpoint is gone; its subscription is suspended");
+        }
+        tx.commit().await?;
+        self.wake.hint(Topic::Events);
+        Ok(())
+    }
+}
+
+/// What an answer means for the delivery.
+fn judge(
+    claim: Claimed,
+    answer: &Result<Sent, Refusal>,
+    (started_at, finished_at): (DateTime<Utc>, DateTime<Utc>),
+    attempt_id: AttemptId,
+) -> Outcome {
+    let number = claim.tries + 1;
+    let (state, word, status, detail, due_at) = match answer {
+        Ok(sent) => (DeliveryState::Delivered, "delivered", sent.status, sent.reply.clone(), finished_at),
+        Err(refusal) => {
+            let word = match refusal.class {
+                Class::Retry => "retry",
+                Class::Payload => "payload",
+                Class::Gone => "gone",
+                Class::Ours => "ours",
+            };
+            let next = next_attempt(number, refusal, finished_at);
+            let patient = finished_at - claim.since < PATIENCE && !refusal.failure.is_permanent();
+            let state = if patient { DeliveryState::Pending } else { DeliveryState::Failed };
+            let said = if refusal.reply.is_empty() { String::new() } else { format!(": {}", refusal.reply) };
+            (state, word, refusal.status, format!("{}{said}", refusal.failure), next)
+        }
+    };
+    let detail: String = detail.chars().take(LONGEST_DETAIL).collect();
+    let trigger = claim.trigger.clone();
+    let status = status.map(i32::from);
+    Outcome { claim, state, due_at, attempt_id, number, trigger, started_at, finished_at, word, status, detail }
+}
+
+fn next_attempt(number: i32, refusal: &Refusal, now: DateTime<Utc>) -> DateTime<Utc> {
+    let at = usize::try_from(number - 1).unwrap_or(0).min(WAITS.len() - 1);
+    let wait =
+        refusal.failure.after.map_or_else(|| with_jitter(WAITS[at]), |after| bounded(after, LEAST_AFTER, MOST_AFTER));
+    now + wait
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{DeliveryId, EventId, Id, SubscriptionId};
+    use crate::retry::Failure;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_795_154_531 + seconds, 0).unwrap()
+    }
+
+    fn claim(tries: i32) -> Claimed {
+        Claimed {
+            id: DeliveryId::at(at(0)),
+            event_id: EventId::at(at(0)),
+            subscription_id: SubscriptionId::at(at(0)),
+            lease: 1,
+            tries,
+            since: at(0),
+            trigger: "schedule".into(),
+        }
+    }
+
+    fn refusal(class: Class, failure: Failure) -> Result<Sent, Refusal> {
+        Err(Refusal { class, failure, status: Some(503), reply: String::new() })
+    }
+
+    fn outcome(tries: i32, answer: &Result<Sent, Refusal>, now: DateTime<Utc>) -> Outcome {
+        judge(claim(tries), answer, (now, now), AttemptId::at(now))
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_for_three_days_with_growing_waits() {
+        let (mut now, mut waits) = (at(0), Vec::new());
+        for tries in 0..100 {
+            let outcome = outcome(tries, &refusal(Class::Retry, Failure::transient("down")), now);
+            if outcome.state == DeliveryState::Failed {
+                break;
+            }
+            waits.push((outcome.due_at - now).num_seconds());
+            now = outcome.due_at;
+        }
+
+        assert!(waits[0] <= 5 && waits[1] <= 30 && waits[5] <= 3 * 3600, "{waits:?}");
+        assert!(now - at(0) >= TimeDelta::hours(60), "{waits:?}");
+        assert!(waits.len() < 20, "{waits:?}");
+    }
+
+    #[test]
+    fn retry_after_replaces_the_wait_within_bounds() {
+        for (asked, expected) in [(0, 1), (7, 7), (999_999, 3600)] {
+            let failure = Failure::transient("slow down").after(Some(Duration::from_secs(asked)));
+            let outcome = outcome(3, &refusal(Class::Retry, failure), at(0));
+
+            assert_eq!((outcome.due_at - at(0)).num_seconds(), expected);
+        }
+    }
+
+    #[test]
+    fn what_never_will_fails_at_once_and_what_was_taken_is_delivered() {
+        let gone = outcome(0, &refusal(Class::Gone, Failure::permanent("gone")), at(0));
+        let sent = outcome(0, &Ok(Sent { status: Some(200), reply: "ok".into() }), at(0));
+
+        assert_eq!((gone.state, gone.word), (DeliveryState::Failed, "gone"));
+        assert_eq!((sent.state, sent.word, sent.number), (DeliveryState::Delivered, "delivered", 1));
+    }
+}

@@ -1,0 +1,212 @@
+//! An event in words, for one subscriber.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::links::{Links, SHARE_LIFE};
+use super::{FirstRows, Subscription};
+use crate::channel::{Channel, Link, Message, Table, Tone};
+use crate::download::File;
+use crate::event::{Event, Kind};
+use crate::id::DeliveryId;
+
+/// Says an event. `file` is the one it is about, where there is one.
+pub fn compose(
+    links: &Links,
+    delivery: DeliveryId,
+    subscription: &Subscription,
+    event: &Event,
+    file: Option<&File>,
+    now: DateTime<Utc>,
+) -> Message {
+    let words = words(event);
+    let share = file.map(|file| links.share(file.id, now + SHARE_LIFE));
+    let mut addresses = Vec::new();
+    if let Some(url) = &share {
+        addresses.push(Link { label: "Download the report".into(), url: url.clone() });
+    }
+    let page = event.about.report_id.and_then(|id| links.page(&format!("reports/{id}")));
+    if let Some(url) = page {
+        addresses.push(Link { label: "See the whole story".into(), url });
+    }
+    let is_mail = subscription.channel == Channel::Email;
+    Message {
+        id: delivery.to_string(),
+        kind: event.kind.as_str().into(),
+        subject: format!("[{}] {}", words.status, words.subject),
+        title: words.title,
+        tone: words.tone,
+        summary: words.summary,
+        facts: facts(event),
+        table: file.and_then(|file| first_rows(subscription, file)),
+        links: addresses,
+        reason: format!("You get this because of the subscription \"{}\".", subscription.name),
+        thread: event.about.report_id.map(|id| format!("report-{id}")),
+        unsubscribe: is_mail.then(|| links.unsubscribe(subscription.id)),
+        payload: payload(event, share.as_ref()),
+    }
+}
+
+struct Words {
+    status: &'static str,
+    subject: String,
+    title: String,
+    tone: Tone,
+    summary: String,
+}
+
+fn words(event: &Event) -> Words {
+    let text = |pointer: &str| event.data.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let name = ["/report/name", "/account/name", "/subscription/name"]
+        .into_iter()
+        .map(text)
+        .find(|name| !name.is_empty())
+        .unwrap_or("Tidings");
+    let reason = text("/reason");
+    let words = |status, tone, title: String, summary: String| {
+        let subject = name.to_owned();
+        Words { status, subject, title, tone, summary }
+    };
+    match event.kind {
+        Kind::ReportReady => {
+            let summary = format!("{} arrived and is in the archive.", measured(event));
+            words("Arrived", Tone::Good, format!("{name} is ready"), summary)
+        }
+        Kind::ReportEmpty => {
+            let summary = "The file came and holds no rows. That may be right, or a filter that matches nothing.";
+            words("Empty", Tone::Warning, format!("{name} came without rows"), summary.into())
+        }
+        Kind::ReportFailed => {
+            let summary = format!("There is no file of this run: {reason}.");
+            words("Failed", Tone::Bad, format!("{name} failed"), summary)
+        }
+        Kind::ReportLate => {
+            let summary = format!("It was expected at {} and has not come.", text("/expected_at"));
+            words("Late", Tone::Warning, format!("{name} is late"), summary)
+        }
+        Kind::ReportRecovered => {
+            words("Recovered", Tone::Good, format!("{name} has come after all"), "It had been late.".into())
+        }
+        Kind::AccountSignInRequired => {
+            let summary = format!("Its reports wait until a person signs in again: {reason}");
+            words("Sign in", Tone::Bad, format!("{name} cannot sign in"), summary)
+        }
+        Kind::SubscriptionSuspended => {
+            let summary = format!("Nothing is sent there any more: {reason}. What failed can be resent.");
+            words("Suspended", Tone::Bad, format!("The subscription {name} is suspended"), summary)
+        }
+        Kind::SubscriptionTest => {
+            let summary = "Somebody wanted to see whether messages arrive here. They do.";
+            words("Test", Tone::Neutral, format!("A test for {name}"), summary.into())
+        }
+        Kind::ReportSchemaChanged
+        | Kind::ReportUnusual
+        | Kind::ReportDrifted
+        | Kind::ReportEnded
+        | Kind::AccountSignInExpiring => {
+            words("Notice", Tone::Warning, format!("{name}: {}", event.kind.as_str()), reason.to_owned())
+        }
+    }
+}
+
+fn measured(event: &Event) -> String {
+    let count = |pointer: &str| event.data.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let columns = event.data.pointer("/file/columns").and_then(Value::as_array).map_or(0, Vec::len);
+    let plural = |count: u64, word: &str| format!("{} {word}{}", grouped(count), if count == 1 { "" } else { "s" });
+    format!(
+        "{} in {} ({})",
+        plural(count("/file/rows"), "row"),
+        plural(columns as u64, "column"),
+        bytes(count("/file/size_bytes"))
+    )
+}
+
+fn facts(event: &Event) -> Vec<(String, String)> {
+    let number = |pointer: &str| event.data.pointer(pointer).and_then(Value::as_u64);
+    let text = |pointer: &str| event.data.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let columns = event.data.pointer("/file/columns").and_then(Value::as_array);
+    [
+        ("Report", text("/report/name")),
+        ("Generated", text("/execution/generated_at")),
+        ("Expected", text("/expected_at")),
+        ("Rows", number("/file/rows").map(grouped)),
+        ("Columns", columns.map(|columns| columns.len().to_string())),
+        ("Size", number("/file/size_bytes").map(bytes)),
+        ("SHA-256", text("/file/sha256")),
+        ("Account", text("/account/name")),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
+}
+
+fn first_rows(subscription: &Subscription, file: &File) -> Option<Table> {
+    if subscription.first_rows == FirstRows::Off || file.first_rows.is_empty() {
+        return None;
+    }
+    let rows = file.first_rows.iter().map(|row| row.iter().map(|cell| masked(cell)).collect()).collect();
+    Some(Table { title: "First rows, masked".into(), columns: file.columns.clone(), rows })
+}
+
+/// The body of a signed webhook.
+fn payload(event: &Event, share: Option<&url::Url>) -> Value {
+    let mut data = event.data.clone();
+    if let (Some(url), Some(file)) = (share, data.get_mut("file").and_then(Value::as_object_mut)) {
+        file.insert("url".into(), url.as_str().into());
+    }
+    json!({ "type": event.kind.as_str(), "timestamp": event.occurred_at, "data": data })
+}
+
+/// Letters and digits hidden but for the first of each word: enough to see what kind of thing it is.
+fn masked(cell: &str) -> String {
+    let mut inside = false;
+    cell.chars()
+        .map(|c| {
+            let hidden = inside && c.is_alphanumeric();
+            inside = c.is_alphanumeric();
+            if hidden { '•' } else { c }
+        })
+        .collect()
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes as a person reads them.
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let (mut value, mut unit) = (count as f64, 0);
+    while value >= 1024.0 && unit < UNITS.len() - 1 {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} bytes") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_masked_but_keep_their_shape() {
+        assert_eq!(masked("Contoso Ltd, APR-2026"), "C•••••• L••, A••-2•••");
+        assert_eq!(masked("a.b@c.example"), "a.b@c.e••••••");
+        assert_eq!(masked(""), "");
+    }
+
+    #[test]
+    fn numbers_and_sizes_are_written_for_people() {
+        assert_eq!((grouped(0), grouped(999), grouped(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
+        assert_eq!((bytes(17), bytes(1536), bytes(5 << 30)), ("17 bytes".into(), "1.5 KiB".into(), "5.0 GiB".into()));
+    }
+}

@@ -1,0 +1,393 @@
+//! The tables `fan_out`, `deliveries` and `attempts`.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::super::{Attempt, Delivery, DeliveryState};
+use crate::clock::Clock;
+use crate::db::{self, LEASE, StoreError, Stored};
+use crate::id::{AttemptId, DeliveryId, EventId, ReportId, SubscriptionId};
+
+/// Locks the mark of how far the fan-out is; `None` while another holds it.
+pub(in super::super) async fn lock_mark(conn: &mut PgConnection) -> Stored<Option<i64>> {
+    Ok(sqlx::query_scalar!("select seq from fan_out for update skip locked").fetch_optional(conn).await?)
+}
+
+pub(in super::super) async fn move_mark(conn: &mut PgConnection, seq: i64) -> Stored<()> {
+    sqlx::query!("update fan_out set seq = $1", seq).execute(conn).await?;
+    Ok(())
+}
+
+/// An event and a subscription that match.
+pub(in super::super) struct Match {
+    event_id: EventId,
+    subscription_id: SubscriptionId,
+    state: String,
+    reason: Option<String>,
+}
+
+/// Who is to be told of the next `limit` events after `seq`.
+pub(in super::super) async fn matches(conn: &mut PgConnection, seq: i64, limit: i64) -> Stored<Vec<Match>> {
+    let rows = sqlx::query_as!(
+        Match,
+        r#"select next.id as "event_id!: _", subscriptions.id as "subscription_id!: _",
+               case subscriptions.state when 'active' then 'pending' when 'paused' then 'cancelled' else 'failed' end
+                   as "state!",
+               case subscriptions.state when 'paused' then 'the subscription was paused'
+                   when 'suspended' then 'the subscription was suspended' end as reason
+           from (select * from events where seq > $1 order by seq limit $2) as next
+           join subscriptions on removed_at is null and case
+               -- a test is for its own subscription only
+               when next.kind = 'subscription.test' then subscriptions.id = next.subscription_id
+               -- who can't be reached is not told so
+               when next.kind = 'subscription.suspended' and subscriptions.id = next.subscription_id then false
+               else (kinds is null or next.kind = any(kinds))
+                   -- chosen reports narrow what is about reports, and leave out the rest unless it is named
+                   and (report_ids is null or next.report_id = any(report_ids)
+                       or (next.report_id is null and kinds is not null))
+           end
+           order by next.seq, subscriptions.id"#,
+        seq,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
+pub(in super::super) async fn insert(conn: &mut PgConnection, clock: &Clock, matches: &[Match]) -> Stored<()> {
+    sqlx::query!(
+        "insert into deliveries (id, event_id, subscription_id, state, reason, due_at, since, created_at, finished_at)
+         select id, event_id, subscription_id, state, reason, $6, $6, $6,
+             case when state = 'pending' then null else $6::timestamptz end
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[])
+             as new (id, event_id, subscription_id, state, reason)
+         on conflict (event_id, subscription_id) do nothing",
+        &matches.iter().map(|_| clock.new_id::<DeliveryId>().0).collect::<Vec<_>>(),
+        &matches.iter().map(|one| one.event_id.0).collect::<Vec<_>>(),
+        &matches.iter().map(|one| one.subscription_id.0).collect::<Vec<_>>(),
+        &matches.iter().map(|one| one.state.clone()).collect::<Vec<_>>(),
+        &matches.iter().map(|one| one.reason.clone()).collect::<Vec<_>>() as &[Option<String>],
+        clock.now()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A delivery to be attempted, with the claim on it.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Its event.
+    pub event_id: EventId,
+    /// Its subscription.
+    pub subscription_id: SubscriptionId,
+    /// The number of the claim.
+    pub lease: i64,
+    /// How many attempts there were.
+    pub tries: i32,
+    /// Since when it is tried.
+    pub since: DateTime<Utc>,
+    /// `schedule` or `resend`.
+    pub trigger: String,
+}
+
+/// Claims up to `limit` deliveries that are due, at most `each` of one subscription.
+pub(in super::super) async fn claim(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    each: i64,
+    limit: i64,
+) -> Stored<Vec<Claimed>> {
+    let rows = sqlx::query_as!(
+        Claimed,
+        r#"with due as (
+               select next.id
+               from subscriptions
+               cross join lateral (
+                   select id, due_at from deliveries
+                   where subscription_id = subscriptions.id and state = 'pending' and due_at <= $1
+                     and (lease_until is null or lease_until <= $1 or lease_until > $2)
+                   order by due_at
+                   limit $3
+                   for update skip locked
+               ) as next
+               where subscriptions.state = 'active' and removed_at is null
+               order by next.due_at
+               limit $4
+           )
+           update deliveries
+           set lease = lease + 1, lease_until = $2
+           from due
+           where deliveries.id = due.id
+           returning deliveries.id as "id: _", event_id as "event_id: _", subscription_id as "subscription_id: _", lease,
+               tries, since, trigger"#,
+        now,
+        now + LEASE,
+        each,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// Renews the lease of a claim.
+pub(in super::super) async fn renew(conn: &mut PgConnection, claim: &Claimed, now: DateTime<Utc>) -> Stored<()> {
+    let result = sqlx::query!(
+        "update deliveries set lease_until = $3 where id = $1 and lease = $2 and state = 'pending'",
+        claim.id.0,
+        claim.lease,
+        now + LEASE
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Outcome {
+    pub(in super::super) claim: Claimed,
+    pub(in super::super) state: DeliveryState,
+    pub(in super::super) due_at: DateTime<Utc>,
+    pub(in super::super) attempt_id: AttemptId,
+    pub(in super::super) number: i32,
+    pub(in super::super) trigger: String,
+    pub(in super::super) started_at: DateTime<Utc>,
+    pub(in super::super) finished_at: DateTime<Utc>,
+    pub(in super::super) word: &'static str,
+    pub(in super::super) status: Option<i32>,
+    pub(in super::super) detail: String,
+}
+
+/// Records attempts, all in one transaction. An attempt was made whoever holds the claim now; the delivery moves only if
+/// the claim is still ours.
+pub(in super::super) async fn record(pool: &PgPool, outcomes: &[Outcome]) -> Stored<()> {
+    let ids: Vec<Uuid> = outcomes.iter().map(|one| one.claim.id.0).collect();
+    let details: Vec<String> = outcomes.iter().map(|one| one.detail.replace('\0', "")).collect();
+    let finished: Vec<DateTime<Utc>> = outcomes.iter().map(|one| one.finished_at).collect();
+    let mut tx = pool.begin().await?;
+    sqlx::query!(
+        "insert into attempts (id, delivery_id, number, trigger, started_at, finished_at, outcome, status, detail)
+         select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+             $7::text[], $8::int[], $9::text[])",
+        &outcomes.iter().map(|one| one.attempt_id.0).collect::<Vec<_>>(),
+        &ids,
+        &outcomes.iter().map(|one| one.number).collect::<Vec<_>>(),
+        &outcomes.iter().map(|one| one.trigger.clone()).collect::<Vec<_>>(),
+        &outcomes.iter().map(|one| one.started_at).collect::<Vec<_>>(),
+        &finished,
+        &outcomes.iter().map(|one| one.word.to_owned()).collect::<Vec<_>>(),
+        &outcomes.iter().map(|one| one.status).collect::<Vec<_>>() as &[Option<i32>],
+        &details
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "update deliveries
+         set state = new.state, due_at = new.due_at, tries = deliveries.tries + 1, trigger = 'schedule', lease_until = null,
+             reason = case when new.state = 'delivered' then null else new.reason end,
+             finished_at = case when new.state = 'pending' then null else new.finished_at end
+         from unnest($1::uuid[], $2::bigint[], $3::text[], $4::timestamptz[], $5::text[], $6::timestamptz[])
+             as new (id, lease, state, due_at, reason, finished_at)
+         where deliveries.id = new.id and deliveries.lease = new.lease and deliveries.state = 'pending'",
+        &ids,
+        &outcomes.iter().map(|one| one.claim.lease).collect::<Vec<_>>(),
+        &outcomes.iter().map(|one| one.state.as_str().to_owned()).collect::<Vec<_>>(),
+        &outcomes.iter().map(|one| one.due_at).collect::<Vec<_>>(),
+        &details,
+        &finished
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Reopens a delivery under the same id, or makes a pending one due now.
+pub async fn resend(conn: &mut PgConnection, id: DeliveryId, now: DateTime<Utc>) -> Stored<()> {
+    let result = sqlx::query!(
+        "update deliveries
+         set due_at = $2, since = case when state = 'pending' then since else $2 end,
+             tries = case when state = 'pending' then tries else 0 end,
+             state = 'pending', trigger = 'resend', reason = null, finished_at = null
+         where id = $1
+           and exists (select from subscriptions where id = subscription_id and removed_at is null)",
+        id.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
+/// Reopens up to `limit` deliveries of a subscription that are in one state. Returns how many.
+pub async fn resend_all(
+    conn: &mut PgConnection,
+    subscription: Option<SubscriptionId>,
+    state: DeliveryState,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Stored<u64> {
+    let result = sqlx::query!(
+        "update deliveries
+         set due_at = $3, since = $3, tries = 0, state = 'pending', trigger = 'resend', reason = null, finished_at = null
+         where id in (
+             select deliveries.id from deliveries
+             join subscriptions on subscriptions.id = subscription_id and removed_at is null
+             where ($1::uuid is null or subscription_id = $1) and deliveries.state = $2
+             order by deliveries.id
+             limit $4
+         )",
+        subscription.map(|id| id.0),
+        state.as_str(),
+        now,
+        limit
+    )
+    .execute(conn)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+struct Row {
+    id: DeliveryId,
+    event_id: EventId,
+    event_kind: String,
+    report_id: Option<ReportId>,
+    subscription_id: SubscriptionId,
+    subscription_name: String,
+    channel: String,
+    state: String,
+    reason: Option<String>,
+    due_at: DateTime<Utc>,
+    tries: i32,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Delivery {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Stored<Self> {
+        Ok(Self {
+            state: match row.state.as_str() {
+                "pending" => DeliveryState::Pending,
+                "delivered" => DeliveryState::Delivered,
+                "failed" => DeliveryState::Failed,
+                "cancelled" => DeliveryState::Cancelled,
+                other => {
+                    let what = format!("state {other}");
+                    return Err(StoreError::Corrupt { table: "deliveries", id: row.id.to_string(), what });
+                }
+            },
+            id: row.id,
+            event_id: row.event_id,
+            event_kind: row.event_kind,
+            report_id: row.report_id,
+            subscription_id: row.subscription_id,
+            subscription_name: row.subscription_name,
+            channel: row.channel,
+            reason: row.reason,
+            due_at: row.due_at,
+            tries: row.tries,
+            created_at: row.created_at,
+            finished_at: row.finished_at,
+        })
+    }
+}
+
+/// One delivery.
+pub async fn find(conn: &mut PgConnection, id: DeliveryId) -> Stored<Option<Delivery>> {
+    Ok(select(conn, Some(id), Filter::default(), None, 1).await?.pop())
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter {
+    /// Of one subscription.
+    pub subscription_id: Option<SubscriptionId>,
+    /// In one state.
+    pub state: Option<DeliveryState>,
+    /// Of one report's events.
+    pub report_id: Option<ReportId>,
+}
+
+/// Newest first.
+pub async fn list(
+    conn: &mut PgConnection,
+    filter: Filter,
+    before: Option<DeliveryId>,
+    limit: i64,
+) -> Stored<Vec<Delivery>> {
+    select(conn, None, filter, before, limit).await
+}
+
+async fn select(
+    conn: &mut PgConnection,
+    id: Option<DeliveryId>,
+    filter: Filter,
+    before: Option<DeliveryId>,
+    limit: i64,
+) -> Stored<Vec<Delivery>> {
+    sqlx::query_as!(
+        Row,
+        r#"select deliveries.id as "id: _", event_id as "event_id: _", events.kind as event_kind,
+               events.report_id as "report_id: _", deliveries.subscription_id as "subscription_id: _",
+               subscriptions.name as subscription_name, channel, deliveries.state, reason, due_at, tries,
+               deliveries.created_at, finished_at
+           from deliveries
+           join events on events.id = event_id
+           join subscriptions on subscriptions.id = deliveries.subscription_id
+           where ($1::uuid is null or deliveries.id = $1)
+             and ($2::uuid is null or deliveries.subscription_id = $2)
+             and ($3::text is null or deliveries.state = $3)
+             and ($4::uuid is null or events.report_id = $4)
+             and ($5::uuid is null or deliveries.id < $5)
+           order by deliveries.id desc
+           limit $6"#,
+        id.map(|id| id.0),
+        filter.subscription_id.map(|id| id.0),
+        filter.state.map(DeliveryState::as_str),
+        filter.report_id.map(|id| id.0),
+        before.map(|id| id.0),
+        limit
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Delivery::try_from)
+    .collect()
+}
+
+/// The attempts of a delivery, oldest first; at most the last 100.
+pub async fn attempts(conn: &mut PgConnection, delivery: DeliveryId) -> Stored<Vec<Attempt>> {
+    let mut rows = sqlx::query_as!(
+        Attempt,
+        r#"select id as "id: _", number, trigger, started_at, finished_at, outcome, status, detail from attempts
+           where delivery_id = $1 order by id desc limit 100"#,
+        delivery.0
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.reverse();
+    Ok(rows)
+}
+
+/// How many deliveries are in each state.
+pub async fn count(conn: &mut PgConnection) -> Stored<Vec<(String, i64)>> {
+    let rows = sqlx::query!(r#"select state, count(*) as "count!" from deliveries group by state order by state"#)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
+}
+
+/// When the oldest delivery that is due was due.
+pub async fn oldest_due(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<Option<DateTime<Utc>>> {
+    Ok(sqlx::query_scalar!("select min(due_at) from deliveries where state = 'pending' and due_at <= $1", now)
+        .fetch_one(conn)
+        .await?)
+}

@@ -1,0 +1,177 @@
+//! When to ask the API for executions of a report.
+//!
+//! A check is due when a callback came, when a run is expected by schedule, when somebody asks, and once after each start.
+//! Each of these makes a run *expected*: it is asked for quickly at first, then each minute for an hour, then each ten
+//! minutes, until something new is found. A call during a check is never forgotten: a check remembers how many calls there
+//! were when it was claimed, and one that ends with more is due again at once. A thousand calls mean a handful of checks.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{PgConnection, PgPool};
+
+use super::store::{self, checks};
+use crate::db::{self, Stored};
+use crate::id::{AccountId, ReportId};
+use crate::insights;
+use crate::retry::{Backoff, Failure};
+
+/// How long after a run became expected it is asked for.
+const QUICK: [TimeDelta; 4] =
+    [TimeDelta::seconds(2), TimeDelta::seconds(5), TimeDelta::seconds(15), TimeDelta::seconds(30)];
+const MINUTE: TimeDelta = TimeDelta::minutes(1);
+const HOUR: TimeDelta = TimeDelta::hours(1);
+const PATIENT: TimeDelta = TimeDelta::minutes(10);
+/// A report from which nothing is expected is looked at now and then all the same.
+const IDLE: TimeDelta = TimeDelta::hours(6);
+
+/// A claimed check.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// The report.
+    pub report_id: ReportId,
+    /// Its id at the API.
+    pub remote_id: insights::ReportId,
+    /// Whose.
+    pub account_id: AccountId,
+    pub(super) lease: i64,
+    pub(super) calls: i64,
+    /// A callback came since the last check.
+    pub called: bool,
+    /// Somebody asked for it, or for the report to run at once.
+    pub manual: bool,
+    /// A run is expected.
+    pub expected: bool,
+    /// When the API last answered.
+    pub good_at: Option<DateTime<Utc>>,
+    /// Hours between runs.
+    pub interval_hours: Option<i32>,
+}
+
+/// How a check stands after it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Outcome {
+    pub(super) due_at: Option<DateTime<Utc>>,
+    pub(super) done_calls: Option<i64>,
+    pub(super) expected_since: Option<DateTime<Utc>>,
+    pub(super) tries: i32,
+    pub(super) good_at: Option<DateTime<Utc>>,
+    pub(super) found: bool,
+}
+
+/// Adds calls to reports and makes their checks due, in the caller's transaction. Tells which reports there are.
+pub async fn called(conn: &mut PgConnection, calls: &[(ReportId, i64)], now: DateTime<Utc>) -> Stored<Vec<ReportId>> {
+    checks::called(conn, calls, now).await
+}
+
+/// Makes a check due because somebody asks.
+pub async fn ask(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
+    checks::expect(conn, id, true, now).await
+}
+
+/// Claims up to `limit` due checks.
+pub async fn claim(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Stored<Vec<Check>> {
+    checks::claim(&mut *pool.acquire().await?, now, limit).await
+}
+
+/// Renews the lease of a check.
+pub async fn renew(pool: &PgPool, check: &Check, now: DateTime<Utc>) -> Stored<()> {
+    checks::renew(&mut *pool.acquire().await?, check, now).await
+}
+
+/// Ends a check that was answered. `found`: something new was found. `open`: an execution is under way.
+pub async fn answered(
+    conn: &mut PgConnection,
+    check: &Check,
+    found: bool,
+    open: bool,
+    now: DateTime<Utc>,
+) -> Stored<()> {
+    let (calls, expected_since, tries) = checks::lock(conn, check).await?;
+    let report = store::find(conn, check.report_id).await?.ok_or(db::StoreError::Lost)?;
+    let called_meanwhile = calls > check.calls;
+    let expected_since = match (found && !called_meanwhile, open) {
+        (_, true) => expected_since.or(Some(now)),
+        (true, false) => None,
+        (false, false) => expected_since.or_else(|| report.expected_at.filter(|at| *at <= now)),
+    };
+    let next = match expected_since {
+        Some(since) => next_question(since, tries, now),
+        None => idle_until(report.expected_at, now),
+    };
+    let outcome = Outcome {
+        due_at: Some(if called_meanwhile { now } else { next }),
+        done_calls: Some(check.calls),
+        expected_since,
+        tries: if expected_since.is_some() { tries + 1 } else { 0 },
+        good_at: Some(now),
+        found,
+    };
+    checks::finish(conn, check, &outcome).await
+}
+
+/// Ends a check that was not answered. With a failure that counts, the next try waits longer each time.
+pub async fn unanswered(
+    conn: &mut PgConnection,
+    check: &Check,
+    failure: Option<&Failure>,
+    now: DateTime<Utc>,
+) -> Stored<()> {
+    let (_, expected_since, tries) = checks::lock(conn, check).await?;
+    let wait = match failure {
+        Some(failure) => {
+            let attempt = u32::try_from(tries + 1).unwrap_or(1);
+            failure.after.unwrap_or_else(|| Backoff::MICROSOFT.wait(attempt))
+        }
+        None => Duration::ZERO,
+    };
+    let outcome = Outcome {
+        due_at: Some(now + wait),
+        done_calls: None,
+        expected_since,
+        tries: tries + i32::from(failure.is_some()),
+        good_at: None,
+        found: false,
+    };
+    checks::finish(conn, check, &outcome).await
+}
+
+fn next_question(since: DateTime<Utc>, tries: i32, now: DateTime<Utc>) -> DateTime<Utc> {
+    let quick = usize::try_from(tries).ok().and_then(|tries| QUICK.get(tries)).map(|after| since + *after);
+    let patient = if now - since < HOUR { now + MINUTE } else { now + PATIENT };
+    quick.filter(|at| *at > now).unwrap_or(if quick.is_some() { now + TimeDelta::seconds(5) } else { patient })
+}
+
+fn idle_until(expected_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let idle = now + IDLE;
+    expected_at.filter(|at| *at > now).map_or(idle, |at| at.min(idle))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expected_run_is_asked_for_quickly_then_each_minute_for_an_hour_then_patiently() {
+        let since: DateTime<Utc> = "2026-01-05T08:00:00Z".parse().unwrap();
+        let (mut now, mut asked) = (since, Vec::new());
+        for tries in 0..70 {
+            now = next_question(since, tries, now);
+            asked.push((now - since).num_seconds());
+        }
+
+        assert_eq!(asked[..6], [2, 5, 15, 30, 90, 150]);
+        assert!(asked.windows(2).all(|pair| pair[1] - pair[0] <= 600));
+        assert_eq!(asked[69] - asked[68], 600);
+        assert!(asked.iter().filter(|second| **second <= 3600).count() >= 60);
+    }
+
+    #[test]
+    fn an_idle_report_is_looked_at_when_it_is_expected_and_every_six_hours_at_least() {
+        let now: DateTime<Utc> = "2026-01-05T08:00:00Z".parse().unwrap();
+
+        assert_eq!(idle_until(Some(now + TimeDelta::hours(1)), now), now + TimeDelta::hours(1));
+        assert_eq!(idle_until(Some(now + TimeDelta::hours(24)), now), now + IDLE);
+        assert_eq!(idle_until(None, now), now + IDLE);
+    }
+}

@@ -1,0 +1,254 @@
+//! What is asked for when a report is made or changed, and the rules it must keep: the documented ones of the API, so
+//! that a wrong report is refused here, by field, before anything is sent.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+use super::{LEAD, Report};
+use crate::field::FieldErrors;
+use crate::id::{AccountId, QueryId};
+
+const INTERVALS: std::ops::RangeInclusive<i32> = 4..=2160;
+const MOST_TEXT: usize = 256;
+const LONGEST_QUERY: usize = 20_000;
+/// A start that is not given: this long ahead, on the minute.
+const DEFAULT_LEAD: TimeDelta = TimeDelta::minutes(245);
+
+/// A report to be made.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Whose.
+    pub account_id: AccountId,
+    /// 1 to 256 characters, no `;`.
+    pub name: String,
+    /// At most 256 characters.
+    pub description: Option<String>,
+    /// A query that is kept already…
+    pub query_id: Option<QueryId>,
+    /// …or its text.
+    pub query: Option<String>,
+    /// At least four hours ahead; soon after that when not given.
+    pub start_at: Option<DateTime<Utc>>,
+    /// 4 to 2160; needed unless `execute_now`.
+    pub interval_hours: Option<i32>,
+    /// For ever when not given.
+    pub occurrences: Option<i32>,
+    /// `csv` when not given.
+    pub format: Option<String>,
+    /// `POST` when not given.
+    pub callback_method: Option<String>,
+    /// Once, at once.
+    pub execute_now: bool,
+    /// With `execute_now` only.
+    pub query_start_at: Option<DateTime<Utc>>,
+    /// With `execute_now` only.
+    pub query_end_at: Option<DateTime<Utc>>,
+}
+
+/// A draft that keeps the rules.
+#[derive(Debug, Clone)]
+pub struct Checked(pub(crate) Draft);
+
+/// What shall change in a report; what is not given stays.
+#[derive(Debug, Clone, Default)]
+pub struct Change {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its description.
+    pub description: Option<String>,
+    /// The text of its query.
+    pub query: Option<String>,
+    /// When it first runs.
+    pub start_at: Option<DateTime<Utc>>,
+    /// Hours between runs.
+    pub interval_hours: Option<i32>,
+    /// How many runs.
+    pub occurrences: Option<i32>,
+    /// `csv` or `tsv`.
+    pub format: Option<String>,
+    /// `POST` or `GET`.
+    pub callback_method: Option<String>,
+}
+
+impl Draft {
+    /// Checks every rule; fills in the start.
+    pub fn check(mut self, now: DateTime<Utc>) -> Result<Checked, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        self.check_texts(&mut errors);
+        self.check_times(&mut errors, now);
+        let format = self.format.get_or_insert_with(|| "csv".into());
+        *format = format.to_ascii_lowercase();
+        errors.expect(matches!(format.as_str(), "csv" | "tsv"), "format", "must be csv or tsv");
+        let method = self.callback_method.get_or_insert_with(|| "POST".into());
+        *method = method.to_ascii_uppercase();
+        errors.expect(matches!(method.as_str(), "POST" | "GET"), "callback_method", "must be POST or GET");
+        if !self.execute_now && self.start_at.is_none() {
+            self.start_at = Some(on_the_minute(now + DEFAULT_LEAD));
+        }
+        errors.result(Checked(self))
+    }
+
+    fn check_texts(&self, errors: &mut FieldErrors) {
+        errors.text("name", &self.name, MOST_TEXT);
+        errors.expect(!self.name.contains(';'), "name", "must not hold ';'");
+        if let Some(description) = &self.description {
+            let length = description.chars().count();
+            errors.expect(length <= MOST_TEXT, "description", "must have at most 256 characters");
+        }
+        match (&self.query_id, &self.query) {
+            (None, Some(query)) => {
+                let fine = !query.trim().is_empty() && query.len() <= LONGEST_QUERY && !query.contains('\0');
+                errors.expect(fine, "query", "must have 1 to 20000 bytes, such as SELECT Month FROM OfficeUsage");
+            }
+            (Some(_), None) => {}
+            _ => errors.add("query", "give either query or query_id"),
+        }
+    }
+
+    fn check_times(&self, errors: &mut FieldErrors, now: DateTime<Utc>) {
+        let window = self.query_start_at.is_some() || self.query_end_at.is_some();
+        if self.execute_now {
+            for (field, given) in [
+                ("start_at", self.start_at.is_some()),
+                ("interval_hours", self.interval_hours.is_some()),
+                ("occurrences", self.occurrences.is_some()),
+            ] {
+                errors.expect(!given, field, "must not be given together with execute_now");
+            }
+            if let (Some(start), Some(end)) = (self.query_start_at, self.query_end_at) {
+                errors.expect(start < end, "query_end_at", "must be after query_start_at");
+            }
+            return;
+        }
+        errors.expect(!window, "query_start_at", "can be given together with execute_now only");
+        match self.interval_hours {
+            None => errors.add("interval_hours", "is needed unless execute_now is true"),
+            Some(hours) => {
+                errors.expect(INTERVALS.contains(&hours), "interval_hours", "must be between 4 and 2160");
+            }
+        }
+        errors.expect(self.occurrences.is_none_or(|count| count > 0), "occurrences", "must be at least 1");
+        let soonest = now + LEAD;
+        if self.start_at.is_some_and(|start| start < soonest) {
+            errors.add("start_at", format!("must be at least 4 hours ahead: {} or later", rfc3339(soonest)));
+        }
+    }
+}
+
+impl Change {
+    /// The report as it shall be, checked like a new one. The start keeps its phase when it is not given anew.
+    pub fn check(self, report: &Report, now: DateTime<Utc>) -> Result<Checked, FieldErrors> {
+        let kept_start = || Some(next_start(report.start_at?, report.interval_hours?, now));
+        Draft {
+            account_id: report.account_id,
+            name: self.name.unwrap_or_else(|| report.name.clone()),
+            description: self.description.or_else(|| report.description.clone()),
+            query_id: self.query.is_none().then_some(report.query_id),
+            query: self.query,
+            start_at: self.start_at.or_else(kept_start),
+            interval_hours: self.interval_hours.or(report.interval_hours),
+            occurrences: self.occurrences.or(report.occurrences),
+            format: self.format.or_else(|| Some(report.format.clone())),
+            callback_method: self.callback_method.or_else(|| Some(report.callback_method.clone())),
+            execute_now: report.execute_now,
+            query_start_at: report.query_start_at,
+            query_end_at: report.query_end_at,
+        }
+        .check(now)
+    }
+}
+
+/// The first start of the same phase that the API still takes, with a minute to spare.
+pub(super) fn next_start(start_at: DateTime<Utc>, interval_hours: i32, now: DateTime<Utc>) -> DateTime<Utc> {
+    let soonest = now + LEAD + TimeDelta::minutes(1);
+    if start_at >= soonest {
+        return start_at;
+    }
+    let interval = i64::from(interval_hours.max(1)) * 3600;
+    let behind = (soonest - start_at).num_seconds();
+    let steps = behind.div_euclid(interval) + i64::from(behind.rem_euclid(interval) > 0);
+    start_at + TimeDelta::seconds(steps * interval)
+}
+
+fn on_the_minute(at: DateTime<Utc>) -> DateTime<Utc> {
+    let whole = at.trunc_subsecs(0);
+    whole + TimeDelta::seconds((60 - whole.timestamp().rem_euclid(60)) % 60)
+}
+
+fn rfc3339(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Id;
+
+    fn now() -> DateTime<Utc> {
+        "2026-01-05T08:15:15Z".parse().unwrap()
+    }
+
+    fn draft() -> Draft {
+        Draft {
+            account_id: AccountId::at(now()),
+            name: "Daily usage".into(),
+            description: None,
+            query_id: None,
+            query: Some("SELECT Month FROM OfficeUsage".into()),
+            start_at: None,
+            interval_hours: Some(24),
+            occurrences: None,
+            format: None,
+            callback_method: None,
+            execute_now: false,
+            query_start_at: None,
+            query_end_at: None,
+        }
+    }
+
+    fn wrong_fields(draft: Draft) -> Vec<String> {
+        draft.check(now()).unwrap_err().0.into_iter().map(|error| error.field).collect()
+    }
+
+    #[test]
+    fn a_draft_gets_the_documented_defaults_and_a_start_the_api_takes() {
+        let Checked(checked) = draft().check(now()).unwrap();
+
+        assert_eq!(checked.format.as_deref(), Some("csv"));
+        assert_eq!(checked.callback_method.as_deref(), Some("POST"));
+        assert_eq!(checked.start_at, Some("2026-01-05T12:21:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn every_broken_rule_is_named_in_one_answer() {
+        let broken = Draft {
+            name: "a;b".into(),
+            query: None,
+            start_at: Some(now()),
+            interval_hours: Some(3),
+            occurrences: Some(0),
+            format: Some("xls".into()),
+            callback_method: Some("PUT".into()),
+            ..draft()
+        };
+
+        let expected = ["name", "query", "interval_hours", "occurrences", "start_at", "format", "callback_method"];
+        assert_eq!(wrong_fields(broken), expected);
+    }
+
+    #[test]
+    fn a_report_that_runs_at_once_takes_no_schedule() {
+        let broken = Draft { execute_now: true, start_at: Some(now()), ..draft() };
+
+        assert_eq!(wrong_fields(broken), ["start_at", "interval_hours"]);
+    }
+
+    #[test]
+    fn a_start_that_has_passed_moves_to_the_next_of_its_phase() {
+        let start = now() - TimeDelta::hours(30);
+
+        let next = next_start(start, 24, now());
+
+        assert_eq!(next, start + TimeDelta::hours(48));
+        assert_eq!(next_start(now() + TimeDelta::hours(9), 24, now()), now() + TimeDelta::hours(9));
+    }
+}

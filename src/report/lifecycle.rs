@@ -1,0 +1,52 @@
+//! Pausing, resuming and deleting a report: what we want of it, and doing it there.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::register::Register;
+use super::store::{self, Claimed};
+use super::{State, There};
+use crate::account::session::CallError;
+use crate::db::{StoreError, Stored};
+use crate::id::ReportId;
+use crate::insights;
+
+/// Wants a report not to run. [`StoreError::Lost`]: it is not registered.
+pub async fn want_paused(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
+    store::want(conn, id, &[State::Registered, State::Paused], State::Paused, now).await
+}
+
+/// Wants a paused report to run again, or a rejected one to be tried again. [`StoreError::Lost`]: it is neither.
+pub async fn want_resumed(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
+    let report = store::find(conn, id).await?.ok_or(StoreError::Lost)?;
+    let to = if report.there == There::None { State::Draft } else { State::Registered };
+    store::want(conn, id, &[State::Paused, State::Rejected, State::Registered, State::Draft], to, now).await
+}
+
+/// Wants a report to be gone there; its files stay. [`StoreError::Lost`]: it is retired already.
+pub async fn want_retired(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
+    let all = [State::Draft, State::Registered, State::Paused, State::Rejected];
+    store::want(conn, id, &all, State::Retired, now).await
+}
+
+pub(super) async fn pause(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {
+    step.sessions.call(claim.account_id, |api| async move { api.pause(remote).await }).await?;
+    is_there(step, claim, There::Paused).await
+}
+
+pub(super) async fn resume(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {
+    step.sessions.call(claim.account_id, |api| async move { api.resume(remote).await }).await?;
+    is_there(step, claim, There::Active).await
+}
+
+pub(super) async fn delete(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {
+    step.sessions.call(claim.account_id, |api| async move { api.delete_report(remote).await }).await?;
+    is_there(step, claim, There::None).await
+}
+
+async fn is_there(step: &Register, claim: &Claimed, there: There) -> Result<(), CallError> {
+    let mut tx = step.pool.begin().await.map_err(StoreError::from)?;
+    store::is_there(&mut tx, claim, there, step.clock.now()).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! What we ask Microsoft for: queries, reports, and when to look for what they gave.
+//!
+//! Reads and writes `queries`, `reports`, `registrations` and `checks`. A row of `reports` is our intent: [`register`]
+//! brings the API into line with it, as often as needed, and looks for what carries our address before it creates
+//! anything, so that a repeat changes nothing. [`check`] is the queue of questions that [`crate::execution`] works off, and
+//! [`expectation`] knows when a report is due and when it is late. A refusal by the API is shown in its own words and
+//! leaves the report `rejected`; whatever may pass is tried again.
+
+pub mod address;
+pub mod check;
+mod draft;
+pub mod expectation;
+pub mod lifecycle;
+pub mod register;
+pub mod store;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::id::{AccountId, QueryId, ReportId};
+use crate::insights;
+
+pub use draft::{Change, Checked, Draft};
+
+/// A scheduled report can start this long after its registration at the soonest (reference of the API).
+pub const LEAD: TimeDelta = TimeDelta::hours(4);
+
+/// How far we are with a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Shall be registered.
+    Draft,
+    /// Registered.
+    Registered,
+    /// Registered, and shall not run.
+    Paused,
+    /// The API refused it.
+    Rejected,
+    /// No longer wanted; its files stay.
+    Retired,
+}
+
+impl State {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Registered => "registered",
+            Self::Paused => "paused",
+            Self::Rejected => "rejected",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+/// What the API has of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum There {
+    /// Nothing.
+    None,
+    /// A report that runs.
+    Active,
+    /// A report that does not run.
+    Paused,
+}
+
+impl There {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Active => "active",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// The standing order.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Its id.
+    pub id: ReportId,
+    /// Whose it is.
+    pub account_id: AccountId,
+    /// What it asks.
+    pub query_id: QueryId,
+    /// The text of that query.
+    pub query: String,
+    /// Unique within the account.
+    pub name: String,
+    /// Its name in the archive, fixed at creation.
+    pub slug: String,
+    /// For people.
+    pub description: Option<String>,
+    /// When it first runs.
+    pub start_at: Option<DateTime<Utc>>,
+    /// Hours between runs; none for a report that runs once, at once.
+    pub interval_hours: Option<i32>,
+    /// How many runs; for ever when not given.
+    pub occurrences: Option<i32>,
+    /// Runs once, at once.
+    pub execute_now: bool,
+    /// Window of the query of a report that runs once.
+    pub query_start_at: Option<DateTime<Utc>>,
+    /// Its end.
+    pub query_end_at: Option<DateTime<Utc>>,
+    /// `csv` or `tsv`.
+    pub format: String,
+    /// `POST` or `GET`.
+    pub callback_method: String,
+    /// How far we are.
+    pub state: State,
+    /// What the API has.
+    pub there: There,
+    /// Whether the API is still to be brought into line.
+    pub settling: bool,
+    /// Shall be deleted there and registered anew.
+    pub remake: bool,
+    /// Its id at the API.
+    pub remote_id: Option<insights::ReportId>,
+    /// What went wrong last.
+    pub last_failure: Option<String>,
+    /// When the next file is expected.
+    pub expected_at: Option<DateTime<Utc>>,
+    /// Since when it is late.
+    pub late_since: Option<DateTime<Utc>>,
+    /// When the last file came.
+    pub arrived_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A name for the archive: letters, digits and single dashes, at most 40 of them.
+pub fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for c in name.chars().flat_map(char::to_lowercase) {
+        if c.is_ascii_alphanumeric() {
+            slug.push(c);
+        } else if !slug.ends_with('-') && !slug.is_empty() {
+            slug.push('-');
+        }
+        if slug.len() >= 40 {
+            break;
+        }
+    }
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "report".into() } else { slug.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slug;
+
+    #[test]
+    fn a_slug_is_short_and_plain() {
+        assert_eq!(slug("Daily usage: Ünited & Co."), "daily-usage-nited-co");
+        assert_eq!(slug("日本"), "report");
+        assert!(slug(&"x".repeat(300)).len() <= 40);
+    }
+}

@@ -1,0 +1,175 @@
+//! Brings the API into line with what we want of a report.
+//!
+//! A creation is not safe to repeat blindly, so each try first looks there for a report that carries our address for this
+//! one (or, where we have no address, its exact name and query), and takes that. A refusal ends the try: the report is
+//! `rejected` with the API's own words, and `resume` or a change tries again.
+
+use sqlx::PgPool;
+
+use super::address::Addresses;
+use super::draft::next_start;
+use super::store::{self, Claimed, checks, queries};
+use super::{Report, State, There, lifecycle};
+use crate::account::session::{CallError, Sessions};
+use crate::clock::Clock;
+use crate::db::{StoreError, Stored, lease};
+use crate::insights::{self, NewReport, When};
+use crate::retry::Backoff;
+use crate::wake::{Topic, Wake};
+
+/// The step that registers, pauses, resumes and deletes there.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// Where our rows are.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// The door to Microsoft.
+    pub sessions: Sessions,
+    /// Our callback addresses.
+    pub addresses: Addresses,
+    /// Who is to be woken.
+    pub wake: Wake,
+}
+
+impl Register {
+    /// Claims up to `limit` reports that are not as we want them.
+    pub async fn claim(&self, limit: i64) -> Stored<Vec<Claimed>> {
+        store::claim(&mut *self.pool.acquire().await?, self.clock.now(), limit).await
+    }
+
+    /// Does one thing for one report, and records what came of it.
+    pub async fn perform(&self, claim: Claimed) -> Stored<()> {
+        let renew = || async { store::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
+        match lease::while_renewing(self.act(&claim), renew).await? {
+            Ok(()) => {}
+            Err(CallError::Store(error)) => return Err(error),
+            Err(CallError::Waiting(why)) => {
+                let mut conn = self.pool.acquire().await?;
+                store::later(&mut conn, &claim, &why, self.clock.now(), false).await?;
+            }
+            Err(CallError::Api(error)) => self.failed(&claim, &error).await?,
+        }
+        // More may be left to do: a report made anew is deleted first, then created.
+        self.wake.hint(Topic::Reports);
+        self.wake.hint(Topic::Checks);
+        Ok(())
+    }
+
+    async fn act(&self, claim: &Claimed) -> Result<(), CallError> {
+        let report = self.report(claim).await?;
+        match (report.state, report.there, &report.remote_id) {
+            (State::Draft, There::None, _) => self.register(claim, &report).await,
+            (State::Retired | State::Rejected, There::Active | There::Paused, Some(remote)) => {
+                lifecycle::delete(self, claim, remote).await
+            }
+            (_, There::Active | There::Paused, Some(remote)) if report.remake => {
+                lifecycle::delete(self, claim, remote).await
+            }
+            (State::Paused, There::Active, Some(remote)) => lifecycle::pause(self, claim, remote).await,
+            (State::Registered, There::Paused, Some(remote)) => lifecycle::resume(self, claim, remote).await,
+            _ => Ok(store::settled(&mut *self.pool.acquire().await.map_err(StoreError::from)?, claim).await?),
+        }
+    }
+
+    async fn report(&self, claim: &Claimed) -> Stored<Report> {
+        store::find(&mut *self.pool.acquire().await?, claim.id).await?.ok_or(StoreError::Lost)
+    }
+
+    async fn register(&self, claim: &Claimed, report: &Report) -> Result<(), CallError> {
+        let query_id = self.query(claim, report).await?;
+        let api_url = self.api_url(report).await?;
+        let address = self.addresses.for_report(report.id, &api_url);
+        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
+        let ours = there.into_iter().find(|remote| self.is_ours(remote, report, &query_id));
+        let start_at = report.start_at.zip(report.interval_hours);
+        let start_at = start_at.map(|(start, interval)| next_start(start, interval, self.clock.now()));
+        let (remote, start_at) = match ours {
+            Some(remote) => (remote.id, remote.start_at.or(start_at)),
+            None => {
+                let when = match (start_at, report.interval_hours) {
+                    (Some(start_at), Some(interval_hours)) => {
+                        When::Every { start_at, interval_hours, occurrences: report.occurrences }
+                    }
+                    _ => When::Now(report.query_start_at, report.query_end_at),
+                };
+                let new = NewReport {
+                    name: &report.name,
+                    description: report.description.as_deref(),
+                    query_id: &query_id,
+                    when,
+                    format: &report.format,
+                    callback: address.as_ref().map(|address| (address, report.callback_method.as_str())),
+                };
+                let create = |api: insights::Api| {
+                    let new = new.clone();
+                    async move { api.create_report(&new).await }
+                };
+                (self.sessions.call(claim.account_id, create).await?.id, start_at)
+            }
+        };
+        let start_at = if report.execute_now { None } else { start_at };
+        let mut tx = self.pool.begin().await.map_err(StoreError::from)?;
+        store::registered(&mut tx, &self.clock, claim, &remote, start_at).await?;
+        checks::expect(&mut tx, report.id, false, self.clock.now()).await?;
+        tx.commit().await.map_err(StoreError::from)?;
+        tracing::info!(report = %report.id, callback = address.is_some(), "registered");
+        Ok(())
+    }
+
+    /// The id of the report's query there; looks for one of the same name and text before it creates one.
+    async fn query(&self, claim: &Claimed, report: &Report) -> Result<insights::QueryId, CallError> {
+        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        let query = queries::of(&mut conn, report.query_id).await?;
+        drop(conn);
+        if let Some(remote) = query.remote_id {
+            return Ok(insights::QueryId(remote));
+        }
+        let there = self.sessions.call(claim.account_id, |api| async move { api.queries().await }).await?;
+        let (name, text) = (safe_name(&query.name), query.text.as_str());
+        let same = there.into_iter().find(|remote| remote.name == name && remote.text.trim() == text.trim());
+        let remote = match same {
+            Some(remote) => remote,
+            None => {
+                let name = name.as_str();
+                let create = |api: insights::Api| async move { api.create_query(name, text).await };
+                self.sessions.call(claim.account_id, create).await?
+            }
+        };
+        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        queries::set_remote(&mut conn, report.query_id, &remote.id).await?;
+        Ok(remote.id)
+    }
+
+    async fn api_url(&self, report: &Report) -> Stored<url::Url> {
+        let mut conn = self.pool.acquire().await?;
+        let account = crate::account::store::find(&mut conn, report.account_id).await?;
+        Ok(account.ok_or(StoreError::Lost)?.api_url)
+    }
+
+    fn is_ours(&self, remote: &insights::Report, report: &Report, query: &insights::QueryId) -> bool {
+        let runs = !remote.status.eq_ignore_ascii_case("inactive");
+        runs && match &remote.callback_url {
+            Some(address) => self.addresses.is_ours(address.expose(), report.id),
+            None => remote.name == report.name.trim() && remote.query_id.as_ref() == Some(query),
+        }
+    }
+
+    async fn failed(&self, claim: &Claimed, error: &insights::Error) -> Stored<()> {
+        let (failure, now) = (error.failure(), self.clock.now());
+        let mut conn = self.pool.acquire().await?;
+        if failure.is_permanent() {
+            tracing::warn!(report = %claim.id, why = %failure, "the API refused the report");
+            return store::rejected(&mut conn, claim, &failure.text, now).await;
+        }
+        let attempt = u32::try_from(claim.tries + 1).unwrap_or(1);
+        let wait = failure.after.unwrap_or_else(|| Backoff::MICROSOFT.wait(attempt));
+        store::later(&mut conn, claim, &failure.text, now + wait, true).await
+    }
+}
+
+/// Letters, digits and blanks: what the API was seen to take in the name of a query.
+fn safe_name(name: &str) -> String {
+    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { ' ' }).collect();
+    safe.split_whitespace().collect::<Vec<_>>().join(" ")
+}

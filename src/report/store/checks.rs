@@ -1,0 +1,193 @@
+//! The table `checks`: one narrow row per report, so that a thousand callbacks touch little.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::super::check::{Check, Outcome};
+use crate::db::{self, LEASE, Stored};
+use crate::id::{AccountId, ReportId};
+
+/// Adds the check of a new report: not due before something happens.
+pub(super) async fn insert(conn: &mut PgConnection, id: ReportId) -> Stored<()> {
+    sqlx::query!("insert into checks (report_id) values ($1)", id.0).execute(conn).await?;
+    Ok(())
+}
+
+/// Adds calls to checks and makes them due. Rows are locked in the order of their ids, so that two batches never wait for
+/// each other in a circle. Tells which of the reports there are.
+pub(in super::super) async fn called(
+    conn: &mut PgConnection,
+    calls: &[(ReportId, i64)],
+    now: DateTime<Utc>,
+) -> Stored<Vec<ReportId>> {
+    let ids: Vec<uuid::Uuid> = calls.iter().map(|(id, _)| id.0).collect();
+    let counts: Vec<i64> = calls.iter().map(|(_, count)| *count).collect();
+    let known = sqlx::query_scalar!(
+        r#"with called as (
+               select * from unnest($1::uuid[], $2::bigint[]) as called (report_id, calls)
+           ), locked as (
+               select checks.report_id from checks
+               where checks.report_id = any($1)
+               order by checks.report_id
+               for update
+           )
+           update checks
+           set calls = checks.calls + called.calls, due_at = least(checks.due_at, $3), expected_since = $3, tries = 0
+           from called
+           join locked using (report_id)
+           where checks.report_id = called.report_id
+           returning checks.report_id as "report_id: ReportId""#,
+        &ids,
+        &counts,
+        now
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(known)
+}
+
+/// Makes a run of a report expected from now on.
+pub(in super::super) async fn expect(
+    conn: &mut PgConnection,
+    id: ReportId,
+    manual: bool,
+    now: DateTime<Utc>,
+) -> Stored<()> {
+    sqlx::query!(
+        "update checks
+         set due_at = least(due_at, $3), expected_since = $3, tries = 0, manual = manual or $2
+         where report_id = $1",
+        id.0,
+        manual,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes the runs of all registered reports expected, once after a start or a return of the database.
+pub async fn expect_all(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<u64> {
+    let result = sqlx::query!(
+        "update checks
+         set due_at = least(due_at, $1), expected_since = coalesce(expected_since, $1)
+         from registrations
+         where registrations.report_id = checks.report_id and ended_at is null",
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(result.rows_affected())
+}
+
+/// Claims up to `limit` due checks of reports that the API has, of accounts that can be used. The others stay due.
+pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Stored<Vec<Check>> {
+    let rows = sqlx::query_as!(
+        Claimed,
+        r#"with due as (
+               select checks.report_id, registrations.remote_id, reports.account_id, reports.execute_now,
+                   reports.interval_hours
+               from checks
+               join registrations on registrations.report_id = checks.report_id and ended_at is null
+               join reports on reports.id = checks.report_id
+               join accounts on accounts.id = account_id
+               where checks.due_at <= $1
+                 and (checks.lease_until is null or checks.lease_until <= $1 or checks.lease_until > $2)
+                 and accounts.state = 'active'
+                 and (blocked_until is null or blocked_until <= $1 or blocked_until > $1 + interval '1 hour')
+               order by checks.due_at
+               limit $3
+               for update of checks skip locked
+           )
+           update checks
+           set lease = lease + 1, lease_until = $2
+           from due
+           where checks.report_id = due.report_id
+           returning checks.report_id as "report_id: _", due.remote_id, due.account_id as "account_id: _",
+               due.execute_now, due.interval_hours, checks.lease, checks.calls, checks.done_calls, checks.manual,
+               checks.expected_since, checks.good_at"#,
+        now,
+        now + LEASE,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    let check = |row: Claimed| Check {
+        report_id: row.report_id,
+        remote_id: crate::insights::ReportId(row.remote_id),
+        account_id: row.account_id,
+        lease: row.lease,
+        calls: row.calls,
+        called: row.calls > row.done_calls,
+        manual: row.manual || row.execute_now,
+        expected: row.expected_since.is_some(),
+        good_at: row.good_at,
+        interval_hours: row.interval_hours,
+    };
+    Ok(rows.into_iter().map(check).collect())
+}
+
+struct Claimed {
+    report_id: ReportId,
+    remote_id: String,
+    account_id: AccountId,
+    lease: i64,
+    calls: i64,
+    done_calls: i64,
+    manual: bool,
+    execute_now: bool,
+    expected_since: Option<DateTime<Utc>>,
+    good_at: Option<DateTime<Utc>>,
+    interval_hours: Option<i32>,
+}
+
+/// Renews the lease of a check.
+pub(in super::super) async fn renew(conn: &mut PgConnection, check: &Check, now: DateTime<Utc>) -> Stored<()> {
+    let result = sqlx::query!(
+        "update checks set lease_until = $3 where report_id = $1 and lease = $2",
+        check.report_id.0,
+        check.lease,
+        now + LEASE
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
+/// Locks a check that is still ours and tells how it stands: calls, since when a run is expected, and how often it was
+/// asked for.
+pub(in super::super) async fn lock(
+    conn: &mut PgConnection,
+    check: &Check,
+) -> Stored<(i64, Option<DateTime<Utc>>, i32)> {
+    let row = sqlx::query!(
+        "select calls, expected_since, tries from checks where report_id = $1 and lease = $2 for update",
+        check.report_id.0,
+        check.lease
+    )
+    .fetch_optional(conn)
+    .await?
+    .ok_or(db::StoreError::Lost)?;
+    Ok((row.calls, row.expected_since, row.tries))
+}
+
+/// Ends a check.
+pub(in super::super) async fn finish(conn: &mut PgConnection, check: &Check, outcome: &Outcome) -> Stored<()> {
+    let result = sqlx::query!(
+        "update checks
+         set lease_until = null, due_at = $3, done_calls = coalesce($4, done_calls), expected_since = $5, tries = $6,
+             good_at = coalesce($7, good_at), manual = manual and not $8
+         where report_id = $1 and lease = $2",
+        check.report_id.0,
+        check.lease,
+        outcome.due_at,
+        outcome.done_calls,
+        outcome.expected_since,
+        outcome.tries,
+        outcome.good_at,
+        outcome.found
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}

@@ -1,0 +1,191 @@
+//! Reports: made, changed, paused, resumed, listed, deleted.
+
+use std::collections::VecDeque;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::found;
+use super::params::Params;
+use crate::sandbox::clockwork;
+use crate::sandbox::datasets;
+use crate::sandbox::handle::Handle;
+use crate::sandbox::rules::{self, Fields, Refusal};
+use crate::sandbox::world::{Program, Query, Report, ReportStatus, Terms, World, new_id, stamp};
+
+pub(super) async fn list(
+    State(handle): State<Handle>,
+    Extension(program): Extension<Program>,
+    params: Params,
+) -> Result<Response, Refusal> {
+    let wanted = |value: &str, name: &str| params.text(name).is_none_or(|wanted| value.eq_ignore_ascii_case(wanted));
+    let user = &handle.settings().username;
+    let values: Vec<Value> = handle.with(|world| {
+        let reports = world.reports.iter().filter(|report| {
+            report.program == program
+                && wanted(&report.id, "reportid")
+                && wanted(&report.terms.name, "reportname")
+                && wanted(&report.query_id, "queryid")
+        });
+        reports.map(|report| view(report, user)).collect()
+    });
+    if values.is_empty() {
+        return Err(Refusal::no_item());
+    }
+    Ok(found(program, values, Some("Reports fetched successfully")))
+}
+
+pub(super) async fn create(
+    State(handle): State<Handle>,
+    Extension(program): Extension<Program>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let fields = Fields::read(&body)?;
+    let query_id = fields.required("queryid")?;
+    let now = handle.now();
+    let view = handle.with(|world| {
+        let query = world.query(program, query_id).ok_or_else(|| Refusal::bad("Invalid QueryID"))?;
+        let selection = datasets::select(program, &query.text)?;
+        let terms = rules::terms(&fields, selection.dataset.minimum_interval, now)?;
+        rules::report_quotas(world, program, &terms, now)?;
+        let report = new_report(query, selection.columns, terms, now);
+        let view = view(&report, &handle.settings().username);
+        add(world, report, now);
+        Ok(view)
+    })?;
+    Ok(found(program, vec![view], Some("Report created successfully")))
+}
+
+pub(super) async fn update(
+    State(handle): State<Handle>,
+    Extension(program): Extension<Program>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let fields = Fields::read(&body)?;
+    let now = handle.now();
+    let view = handle.with(|world| {
+        let report = world.report_mut(program, &id).ok_or_else(Refusal::no_item)?;
+        let selection = datasets::select(program, &report.query)?;
+        let terms = rules::terms(&fields, selection.dataset.minimum_interval, now)?;
+        let Some(schedule) = &terms.schedule else { return Err(Refusal::bad("Invalid report parameters")) };
+        report.next_start = Some(schedule.start_at);
+        report.anchor = now;
+        report.runs = 0;
+        report.modified_at = Some(now);
+        report.terms = terms;
+        if report.status == ReportStatus::Inactive {
+            report.status = ReportStatus::Active;
+        }
+        Ok(view(report, &handle.settings().username))
+    })?;
+    Ok(found(program, vec![view], Some("Report updated successfully")))
+}
+
+pub(super) async fn remove(
+    State(handle): State<Handle>,
+    Extension(program): Extension<Program>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let report = handle.with(|world| {
+        let is_it = |report: &Report| report.program == program && report.id.eq_ignore_ascii_case(id.trim());
+        let at = world.reports.iter().position(is_it).ok_or_else(Refusal::no_item)?;
+        Ok(world.reports.remove(at))
+    })?;
+    let mut view = view(&report, &handle.settings().username);
+    view["reportStatus"] = json!(ReportStatus::Inactive);
+    Ok(found(program, vec![view], Some("Report deleted successfully")))
+}
+
+pub(super) async fn pause(
+    state: State<Handle>,
+    program: Extension<Program>,
+    id: Path<String>,
+) -> Result<Response, Refusal> {
+    turn(&state, *program, &id, ReportStatus::Active, ReportStatus::Paused, "Report paused successfully")
+}
+
+pub(super) async fn resume(
+    state: State<Handle>,
+    program: Extension<Program>,
+    id: Path<String>,
+) -> Result<Response, Refusal> {
+    turn(&state, *program, &id, ReportStatus::Paused, ReportStatus::Active, "Report resumed successfully")
+}
+
+/// Turns a report that is in one status to another; in any other it stays as it is and is answered as it is.
+fn turn(
+    handle: &Handle,
+    program: Program,
+    id: &str,
+    from: ReportStatus,
+    to: ReportStatus,
+    message: &str,
+) -> Result<Response, Refusal> {
+    let now = handle.now();
+    let view = handle.with(|world| {
+        let report = world.report_mut(program, id).ok_or_else(Refusal::no_item)?;
+        if report.status == from {
+            report.status = to;
+            report.modified_at = Some(now);
+        }
+        Ok(view(report, &handle.settings().username))
+    })?;
+    Ok(found(program, vec![view], Some(message)))
+}
+
+fn new_report(query: &Query, columns: Vec<String>, terms: Terms, now: DateTime<Utc>) -> Report {
+    Report {
+        id: new_id(),
+        program: query.program,
+        query_id: query.id.clone(),
+        query: query.text.clone(),
+        columns,
+        status: ReportStatus::Active,
+        created_at: now,
+        modified_at: None,
+        anchor: now,
+        next_start: terms.schedule.as_ref().map(|schedule| schedule.start_at),
+        runs: 0,
+        executions: VecDeque::new(),
+        terms,
+    }
+}
+
+/// A report that runs once begins at once, and nobody is called when it ends.
+fn add(world: &mut World, mut report: Report, now: DateTime<Utc>) {
+    if report.terms.schedule.is_none() {
+        clockwork::start_execution(&mut report, now, false, &mut world.faults);
+    }
+    world.add_report(report);
+}
+
+fn view(report: &Report, user: &str) -> Value {
+    let schedule = report.terms.schedule.as_ref();
+    let mut view = json!({
+        "reportId": report.id,
+        "reportName": report.terms.name,
+        "description": report.terms.description,
+        "queryId": report.query_id,
+        "query": report.query,
+        "user": user,
+        "createdTime": stamp(report.created_at),
+        "modifiedTime": report.modified_at.map(stamp),
+        "executeNow": schedule.is_none(),
+        "startTime": stamp(schedule.map_or(report.created_at, |schedule| schedule.start_at)),
+        "reportStatus": report.status,
+        "recurrenceInterval": schedule.map_or(0, |schedule| schedule.interval_hours),
+        "recurrenceCount": schedule.and_then(|schedule| schedule.count),
+        "callbackUrl": report.terms.callback_url,
+        "CallbackMethod": report.terms.callback_method,
+        "format": report.terms.format,
+    });
+    if let Some(end_at) = schedule.and_then(|schedule| schedule.end_at) {
+        view["endTime"] = json!(stamp(end_at));
+    }
+    view
+}

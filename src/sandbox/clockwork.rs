@@ -1,0 +1,193 @@
+//! What happens by itself: occurrences come due, executions walk to their end, callbacks go out.
+//!
+//! All of it follows the sandbox's clock. Speed shortens only the wait for an occurrence; the rules and all times that are
+//! printed stay real. A tick does what is due and returns when the callbacks are answered or have failed.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use super::fault::{Fault, Faults};
+use super::handle::Handle;
+use super::world::{
+    Answer, CallbackMethod, CallbackSent, Execution, ExecutionStatus, FileSpec, NextFiles, Report, ReportStatus,
+    Schedule, World, new_id,
+};
+
+const TICK: Duration = Duration::from_millis(50);
+const CALLBACKS_AT_ONCE: usize = 32;
+const OCCURRENCES_AT_ONCE: usize = 1_000;
+/// An execution waits for this part of its time before it runs.
+const PENDING_PART: u32 = 4;
+
+/// How time passes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// How many times sooner than scheduled an occurrence is due.
+    pub(super) speed: f64,
+    /// From the start of an execution to its end.
+    pub(super) run_time: Duration,
+}
+
+/// A callback that is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) report_id: String,
+    pub(super) method: CallbackMethod,
+    pub(super) url: String,
+}
+
+/// Does what is due, again and again, until it is told to stop.
+pub(super) async fn keep_ticking(handle: Handle, stop: CancellationToken) {
+    let mut sending = tokio::task::JoinSet::new();
+    let mut timer = tokio::time::interval(TICK);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    while stop.run_until_cancelled(timer.tick()).await.is_some() {
+        let calls = handle.advance();
+        if !calls.is_empty() {
+            let handle = handle.clone();
+            sending.spawn(async move { send(&handle, calls).await });
+        }
+        while sending.try_join_next().is_some() {}
+    }
+}
+
+/// Sends callbacks and records their answers.
+pub(super) async fn send(handle: &Handle, calls: Vec<Call>) {
+    stream::iter(calls).for_each_concurrent(CALLBACKS_AT_ONCE, |call| send_one(handle, call)).await;
+}
+
+/// Brings the world to this moment and tells which callbacks that caused.
+pub(super) fn advance(world: &mut World, now: DateTime<Utc>, pace: Pace) -> Vec<Call> {
+    let World { reports, faults, next_files, .. } = world;
+    let mut calls = Vec::new();
+    for report in reports {
+        for _ in 0..OCCURRENCES_AT_ONCE {
+            let Some((start, schedule)) = due_occurrence(report, now, pace) else { break };
+            if report.status == ReportStatus::Active {
+                report.runs += 1;
+                calls.extend(start_execution(report, start, true, faults));
+            }
+            report.next_start = following(report, &schedule);
+        }
+        calls.extend(walk(report, now, pace, faults, next_files));
+    }
+    calls
+}
+
+/// When the next occurrence is due by the sandbox's clock, which speed brings nearer.
+pub(super) fn due_at(report: &Report, pace: Pace) -> Option<DateTime<Utc>> {
+    let wait = (report.next_start? - report.anchor).to_std().unwrap_or_default();
+    Some(report.anchor + wait.div_f64(pace.speed))
+}
+
+/// Begins an execution of a report; the answer is a callback that comes too early, if there is to be one.
+pub(super) fn start_execution(
+    report: &mut Report,
+    due_at: DateTime<Utc>,
+    with_callback: bool,
+    faults: &mut Faults,
+) -> Option<Call> {
+    let early = with_callback && report.terms.callback_url.is_some() && faults.take(Fault::CallbackEarly);
+    let file = FileSpec {
+        format: report.terms.format,
+        columns: report.columns.clone(),
+        rows: 0,
+        edition: report.executions.len() as u64,
+    };
+    report.add_execution(Execution {
+        id: new_id(),
+        status: ExecutionStatus::Pending,
+        due_at,
+        generated_at: None,
+        callback_owed: with_callback && !early,
+        file,
+    });
+    early.then(|| call(report)).flatten()
+}
+
+fn due_occurrence(report: &Report, now: DateTime<Utc>, pace: Pace) -> Option<(DateTime<Utc>, Schedule)> {
+    let due_at = due_at(report, pace).filter(|due_at| *due_at <= now)?;
+    Some((due_at, report.terms.schedule.clone()?))
+}
+
+/// The occurrence after this one, by the schedule's own words.
+fn following(report: &Report, schedule: &Schedule) -> Option<DateTime<Utc>> {
+    if schedule.count.is_some_and(|count| report.runs >= count) {
+        return None;
+    }
+    let next = report.next_start? + TimeDelta::hours(i64::from(schedule.interval_hours));
+    schedule.end_at.is_none_or(|end_at| next <= end_at).then_some(next)
+}
+
+/// Brings a report's open executions to where they are now; the answer is the callbacks that this owes.
+fn walk(report: &mut Report, now: DateTime<Utc>, pace: Pace, faults: &mut Faults, next_files: &NextFiles) -> Vec<Call> {
+    let mut calls = Vec::new();
+    let announcement = call(report);
+    for execution in report.executions.iter_mut().filter(|execution| execution.status.is_open()) {
+        let ends_at = execution.due_at + pace.run_time;
+        if now < ends_at {
+            let waits = now < execution.due_at + pace.run_time / PENDING_PART;
+            execution.status = if waits { ExecutionStatus::Pending } else { ExecutionStatus::Running };
+            continue;
+        }
+        if faults.take(Fault::ExecutionFailed) {
+            execution.status = ExecutionStatus::Failed;
+            continue;
+        }
+        complete(execution, ends_at, next_files);
+        let owed = std::mem::take(&mut execution.callback_owed);
+        if let Some(call) = announcement.as_ref().filter(|_| owed) {
+            calls.extend(std::iter::repeat_n(call.clone(), times(faults)));
+        }
+    }
+    if report.next_start.is_none() && !report.executions.iter().any(|execution| execution.status.is_open()) {
+        report.status = ReportStatus::Inactive;
+    }
+    calls
+}
+
+fn complete(execution: &mut Execution, at: DateTime<Utc>, next_files: &NextFiles) {
+    execution.status = ExecutionStatus::Completed;
+    execution.generated_at = Some(at);
+    execution.file.rows = next_files.rows;
+    if !next_files.columns.is_empty() {
+        execution.file.columns.clone_from(&next_files.columns);
+    }
+}
+
+/// How often a callback that is owed is sent.
+fn times(faults: &mut Faults) -> usize {
+    if faults.take(Fault::CallbackLost) {
+        0
+    } else if faults.take(Fault::CallbackTwice) {
+        2
+    } else {
+        1
+    }
+}
+
+/// The id is joined to the address without looking at it, as the documentation shows it.
+fn call(report: &Report) -> Option<Call> {
+    let address = report.terms.callback_url.as_deref()?;
+    let url = match report.terms.callback_method {
+        CallbackMethod::Post => format!("{}/{}", address.trim_end_matches('/'), report.id),
+        CallbackMethod::Get => format!("{address}?reportId={}", report.id),
+    };
+    Some(Call { report_id: report.id.clone(), method: report.terms.callback_method, url })
+}
+
+async fn send_one(handle: &Handle, call: Call) {
+    let request = match call.method {
+        CallbackMethod::Get => handle.client().get(&call.url),
+        CallbackMethod::Post => handle.client().post(&call.url),
+    };
+    let answer = match request.send().await {
+        Ok(response) => Answer::Status(response.status().as_u16()),
+        Err(error) => Answer::Failed(error.without_url().to_string()),
+    };
+    let sent = CallbackSent { at: handle.now(), report_id: call.report_id, method: call.method, url: call.url, answer };
+    handle.with(|world| world.add_callback(sent));
+}

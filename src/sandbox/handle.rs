@@ -1,0 +1,148 @@
+//! The one handle to a running sandbox, for its own endpoints and for tests.
+//!
+//! Clones share one world behind a lock that is never held across an await.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use url::Url;
+
+use super::Settings;
+use super::clockwork::{self, Call, Pace};
+use super::fault::{Fault, Faults};
+use super::world::{CallbackSent, Caught, Counts, Report, ReportStatus, World};
+use crate::clock::Clock;
+use crate::secret::Keyring;
+
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A running sandbox's world, and the means to look into it and to change it.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    world: Mutex<World>,
+    clock: Clock,
+    settings: Settings,
+    keys: Keyring,
+    url: Url,
+    client: reqwest::Client,
+}
+
+impl Handle {
+    pub(super) fn new(settings: Settings, clock: Clock, url: Url, keys: Keyring) -> reqwest::Result<Self> {
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(CALLBACK_TIMEOUT)
+            .no_proxy()
+            .build()?;
+        let world = Mutex::new(World::new(settings.rows, Faults::once_each(&settings.faults)));
+        Ok(Self { shared: Arc::new(Shared { world, clock, settings, keys, url, client }) })
+    }
+
+    /// Does all that is due now, and returns when the callbacks that this caused are answered.
+    pub async fn tick(&self) {
+        clockwork::send(self, self.advance()).await;
+    }
+
+    /// Makes a fault happen once, at its next occasion.
+    pub fn fault(&self, fault: Fault) {
+        self.fault_times(fault, 1);
+    }
+
+    /// Makes a fault happen at its next so many occasions.
+    pub fn fault_times(&self, fault: Fault, times: u32) {
+        self.with(|world| world.faults.times(fault, times));
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn clear_faults(&self) {
+        self.with(|world| world.faults.clear());
+    }
+
+    /// What happened so far, in numbers.
+    pub fn counts(&self) -> Counts {
+        self.with(|world| world.counts.clone())
+    }
+
+    /// The last callbacks, oldest first, with their answers.
+    pub fn callbacks(&self) -> Vec<CallbackSent> {
+        self.with(|world| world.callbacks.iter().cloned().collect())
+    }
+
+    /// The last mails and messages, oldest first.
+    pub fn caught(&self) -> Vec<Caught> {
+        self.with(|world| world.caught.iter().cloned().collect())
+    }
+
+    /// The reports with their executions, oldest first.
+    pub fn reports(&self) -> Vec<Report> {
+        self.with(|world| world.reports.clone())
+    }
+
+    /// From now on, files have so many rows.
+    pub fn set_rows(&self, rows: u64) {
+        self.with(|world| world.next_files.rows = rows);
+    }
+
+    /// From now on, files have these columns whatever their query says; none: what their query says.
+    pub fn set_columns<T: Into<String>>(&self, columns: impl IntoIterator<Item = T>) {
+        let columns = columns.into_iter().map(Into::into).collect();
+        self.with(|world| world.next_files.columns = columns);
+    }
+
+    /// Begins an execution of an active report beside its schedule, with a callback at its end; tells its id.
+    pub async fn run_report_now(&self, report_id: &str) -> Option<String> {
+        let now = self.now();
+        let (id, early) = self.with(|world| {
+            let World { reports, faults, .. } = world;
+            let report = reports.iter_mut().find(|report| report.id.eq_ignore_ascii_case(report_id))?;
+            if report.status != ReportStatus::Active {
+                return None;
+            }
+            let early = clockwork::start_execution(report, now, true, faults);
+            Some((report.executions.back()?.id.clone(), early))
+        })?;
+        clockwork::send(self, early.into_iter().collect()).await;
+        Some(id)
+    }
+
+    /// How others reach it.
+    pub fn url(&self) -> &Url {
+        &self.shared.url
+    }
+
+    /// What it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.shared.clock.now()
+    }
+
+    pub(super) fn keys(&self) -> &Keyring {
+        &self.shared.keys
+    }
+
+    pub(super) fn client(&self) -> &reqwest::Client {
+        &self.shared.client
+    }
+
+    pub(super) fn with<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        change(&mut self.shared.world.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn advance(&self) -> Vec<Call> {
+        let (now, pace) = (self.now(), self.pace());
+        self.with(|world| clockwork::advance(world, now, pace))
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        Pace { speed: self.settings().speed, run_time: self.settings().run_time }
+    }
+}

@@ -1,0 +1,5 @@
+//! What several areas of tests share.
+
+pub(crate) mod database;
+pub(crate) mod message;
+pub(crate) mod peers;
