@@ -32,3 +32,7 @@ pub mod notification;
 
 // An imitation of the API, which knows the kernel only.
 pub mod sandbox;
+
+// Drivers and edges.
+pub mod app;
+pub mod worker;

@@ -1,0 +1,179 @@
+//! Everything the service needs, built once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use url::Url;
+
+use crate::access::{self, Access};
+use crate::account::session::Sessions;
+use crate::callback::record::Door;
+use crate::channel::{Channels, MailSettings};
+use crate::clock::Clock;
+use crate::download::archive::Archive;
+use crate::download::fetch::{DownloadHosts, Fetch};
+use crate::execution::discover::Discover;
+use crate::notification::deliver::Deliver;
+use crate::notification::fan_out::FanOut;
+use crate::notification::links::Links;
+use crate::outbound::{Guard, Outbound};
+use crate::report::address::Addresses;
+use crate::report::register::Register;
+use crate::secret::{Keyring, Secret};
+use crate::wake::Wake;
+
+/// What the service is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How the world reaches us.
+    pub public_url: Url,
+    /// Whether the dashboard is at the public address too.
+    pub dashboard_is_public: bool,
+    /// Private networks that may be called.
+    pub guard: Guard,
+    /// For API, sign-in and downloads.
+    pub proxy: Option<Url>,
+    /// Hosts that secure links may name.
+    pub download_hosts: DownloadHosts,
+    /// Seals and signs.
+    pub keyring: Keyring,
+    /// A key that may do everything.
+    pub admin_key: Option<Secret>,
+    /// The same, for the command line on this machine.
+    pub local_key: Option<Secret>,
+    /// How mails go out.
+    pub mail: Option<MailSettings>,
+    /// The folder of the archive.
+    pub archive: PathBuf,
+    /// A page to link to from the dashboard: the sandbox's, in the demo.
+    pub sandbox_page: Option<Url>,
+}
+
+/// Why the service could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Another key was used with this database.
+    #[error(transparent)]
+    Keyring(#[from] access::KeyringError),
+    /// No client.
+    #[error(transparent)]
+    Outbound(#[from] crate::outbound::SetupError),
+    /// No channels.
+    #[error(transparent)]
+    Channels(#[from] crate::channel::SetupError),
+    /// No archive.
+    #[error("failed to open the archive at {0}; check that the folder can be written")]
+    Archive(PathBuf, #[source] std::io::Error),
+}
+
+/// What everything is made of. Clones share it.
+#[derive(Clone)]
+pub struct App {
+    /// Where our rows are.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Hints that there is work.
+    pub wake: Wake,
+    /// Seals and signs.
+    pub keyring: Keyring,
+    /// Keys and sessions.
+    pub access: Access,
+    /// What may be called.
+    pub guard: Guard,
+    /// The door to Microsoft.
+    pub sessions: Sessions,
+    /// Our callback addresses.
+    pub addresses: Addresses,
+    /// The callback door.
+    pub door: Door,
+    /// Where files rest.
+    pub archive: Archive,
+    /// Signed addresses.
+    pub links: Links,
+    /// The channels.
+    pub channels: Arc<Channels>,
+    /// Registers reports.
+    pub register: Register,
+    /// Discovers executions.
+    pub discover: Discover,
+    /// Downloads files.
+    pub fetch: Fetch,
+    /// Makes deliveries.
+    pub fan_out: FanOut,
+    /// Delivers.
+    pub deliver: Deliver,
+    /// A page to link to from the dashboard.
+    pub sandbox_page: Option<Url>,
+}
+
+impl App {
+    /// Builds it on a migrated database.
+    pub async fn build(pool: PgPool, clock: Clock, settings: Settings) -> Result<Self, BuildError> {
+        access::check_keyring(&pool, &clock, &settings.keyring).await?;
+        let keyring = settings.keyring;
+        let wake = Wake::default();
+        // The proxy is for Microsoft; endpoints are called straight, where the guard sees their addresses.
+        let microsoft = Outbound::new(settings.guard.clone(), settings.proxy.as_ref())?;
+        let straight = Outbound::new(settings.guard.clone(), None)?;
+        let channels = Arc::new(Channels::new(straight, settings.mail)?);
+        let archive =
+            Archive::open(settings.archive.clone()).map_err(|error| BuildError::Archive(settings.archive, error))?;
+        let addresses = Addresses::new(settings.public_url.clone(), keyring.clone(), settings.guard.clone());
+        let links = Links::new(settings.public_url, keyring.clone(), settings.dashboard_is_public);
+        let sessions = Sessions::new(pool.clone(), clock.clone(), keyring.clone(), microsoft.clone(), wake.clone());
+        let base = (pool.clone(), clock.clone(), wake.clone());
+        Ok(Self {
+            access: Access::new(pool.clone(), clock.clone(), settings.admin_key, settings.local_key),
+            door: Door::open(pool.clone(), clock.clone(), wake.clone(), addresses.clone()),
+            register: register(&base, &sessions, &addresses),
+            discover: discover(&base, &sessions),
+            fetch: Fetch {
+                pool: pool.clone(),
+                clock: clock.clone(),
+                sessions: sessions.clone(),
+                outbound: microsoft,
+                hosts: settings.download_hosts,
+                archive: archive.clone(),
+                wake: wake.clone(),
+            },
+            fan_out: FanOut { pool: pool.clone(), clock: clock.clone(), wake: wake.clone() },
+            deliver: Deliver::new(
+                pool.clone(),
+                clock.clone(),
+                keyring.clone(),
+                channels.clone(),
+                links.clone(),
+                wake.clone(),
+            ),
+            guard: settings.guard,
+            sandbox_page: settings.sandbox_page,
+            pool,
+            clock,
+            wake,
+            keyring,
+            sessions,
+            addresses,
+            archive,
+            links,
+            channels,
+        })
+    }
+}
+
+type Base = (PgPool, Clock, Wake);
+
+fn register((pool, clock, wake): &Base, sessions: &Sessions, addresses: &Addresses) -> Register {
+    Register {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        sessions: sessions.clone(),
+        addresses: addresses.clone(),
+        wake: wake.clone(),
+    }
+}
+
+fn discover((pool, clock, wake): &Base, sessions: &Sessions) -> Discover {
+    Discover { pool: pool.clone(), clock: clock.clone(), sessions: sessions.clone(), wake: wake.clone() }
+}

@@ -1,0 +1,189 @@
+//! Runs every step: woken at once, and on a timer regardless.
+//!
+//! A step claims as much work as it has free places and performs each piece in a task of its own, so one slow endpoint holds
+//! up nothing. A hint makes it look at once; the timer makes it look all the same. When told to stop, it claims no more and
+//! gives what is in flight a little time; what is cut off is done again when its lease has run out.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::access;
+use crate::app::App;
+use crate::db::{StoreError, Stored};
+use crate::report::{expectation, store::checks};
+use crate::wake::{Ear, Topic};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LATE_EVERY: Duration = Duration::from_secs(30);
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
+/// What is in flight when the process stops gets this long; the whole stop takes under 20 s.
+const DRAIN: Duration = Duration::from_secs(12);
+
+const REGISTRATIONS: usize = 8;
+const CHECKS: usize = 16;
+const DOWNLOADS: usize = 4;
+const DELIVERIES: usize = 64;
+
+/// Runs all steps until told to stop, and returns when what was in flight has ended or had its time.
+pub async fn run(app: App, stop: CancellationToken) {
+    let mut steps = JoinSet::new();
+    let hints = |topic| Hints { ear: app.wake.ear(), topics: [topic] };
+    steps.spawn(run_step(
+        Step { name: "register", places: REGISTRATIONS, hints: hints(Topic::Reports), stop: stop.clone() },
+        app.register.clone(),
+        |step, places| async move { step.claim(places).await },
+        |step, work| async move { step.perform(work).await },
+    ));
+    steps.spawn(run_step(
+        Step { name: "discover", places: CHECKS, hints: hints(Topic::Checks), stop: stop.clone() },
+        app.discover.clone(),
+        |step, places| async move { step.claim(places).await },
+        |step, work| async move { step.perform(work).await },
+    ));
+    steps.spawn(run_step(
+        Step { name: "download", places: DOWNLOADS, hints: hints(Topic::Executions), stop: stop.clone() },
+        app.fetch.clone(),
+        |step, places| async move { step.claim(places).await },
+        |step, work| async move { step.perform(work).await },
+    ));
+    steps.spawn(run_step(
+        Step { name: "deliver", places: DELIVERIES, hints: hints(Topic::Deliveries), stop: stop.clone() },
+        app.deliver.clone(),
+        |step, places| async move { step.claim(places).await },
+        |step, work| async move { step.perform(work).await },
+    ));
+    steps.spawn(fan_out(app.clone(), stop.clone()));
+    steps.spawn(keep_watch(app.clone(), stop.clone()));
+    steps.spawn(app.wake.clone().relay(app.pool.clone(), stop));
+    while steps.join_next().await.is_some() {}
+}
+
+struct Hints {
+    ear: Ear,
+    topics: [Topic; 1],
+}
+
+struct Step {
+    name: &'static str,
+    places: usize,
+    hints: Hints,
+    stop: CancellationToken,
+}
+
+async fn run_step<S, W, C, P>(
+    mut step: Step,
+    subject: S,
+    claim: impl Fn(S, i64) -> C + Send,
+    perform: impl Fn(S, W) -> P + Send,
+) where
+    S: Clone + Send + 'static,
+    W: Send + 'static,
+    C: Future<Output = Stored<Vec<W>>> + Send,
+    P: Future<Output = Stored<()>> + Send + 'static,
+{
+    let mut flight = JoinSet::new();
+    while !step.stop.is_cancelled() {
+        let free = step.places - flight.len();
+        let mut pause = LOOK_EVERY;
+        if free > 0 {
+            match claim(subject.clone(), i64::try_from(free).unwrap_or(1)).await {
+                Ok(claimed) => {
+                    metrics::counter!("tidings_claimed_total", "step" => step.name).increment(claimed.len() as u64);
+                    for work in claimed {
+                        flight.spawn(performed(step.name, perform(subject.clone(), work)));
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(step = step.name, error = &error as &dyn std::error::Error, "failed to claim work");
+                    pause = PAUSE_AFTER_ERROR;
+                }
+            }
+        }
+        tokio::select! {
+            () = step.stop.cancelled() => {}
+            () = step.hints.ear.hear(&step.hints.topics), if free > 0 => {}
+            Some(_) = flight.join_next(), if !flight.is_empty() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    let drained = async { while flight.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!(step = step.name, "work in flight is cut off; it is done again when its lease has run out");
+    }
+}
+
+async fn performed(step: &'static str, work: impl Future<Output = Stored<()>>) {
+    let began = tokio::time::Instant::now();
+    let result = work.await;
+    metrics::histogram!("tidings_step_seconds", "step" => step).record(began.elapsed().as_secs_f64());
+    match result {
+        Ok(()) => {}
+        Err(StoreError::Lost) => tracing::debug!(step, "somebody else took over"),
+        Err(error) => {
+            metrics::counter!("tidings_step_errors_total", "step" => step).increment(1);
+            tracing::error!(step, error = &error as &dyn std::error::Error, "failed; it is done again later");
+        }
+    }
+}
+
+async fn fan_out(app: App, stop: CancellationToken) {
+    let mut ear = app.wake.ear();
+    while !stop.is_cancelled() {
+        match app.fan_out.run_once().await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "failed to fan out");
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = ear.hear(&[Topic::Events]) => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Looks after what no other step does: late reports, what has run out, and a database that was away. After a start and
+/// after its return every report is looked at once: a callback may have come meanwhile.
+async fn keep_watch(app: App, stop: CancellationToken) {
+    let (mut was_away, mut next_late, mut next_prune) = (true, Duration::ZERO, Duration::ZERO);
+    let began = tokio::time::Instant::now();
+    while !stop.is_cancelled() {
+        let result = async {
+            if was_away {
+                checks::expect_all(&mut *app.pool.acquire().await?, app.clock.now()).await?;
+                app.wake.hint(Topic::Checks);
+            } else {
+                sqlx::Connection::ping(&mut *app.pool.acquire().await?).await?;
+            }
+            was_away = false;
+            if began.elapsed() >= next_late {
+                next_late = began.elapsed() + LATE_EVERY;
+                if expectation::tell_late(&app.pool, &app.clock).await? > 0 {
+                    app.wake.hint(Topic::Events);
+                }
+            }
+            if began.elapsed() >= next_prune {
+                next_prune = began.elapsed() + PRUNE_EVERY;
+                access::store::prune(&mut *app.pool.acquire().await?, app.clock.now()).await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = result.await {
+            if !was_away {
+                tracing::error!(error = &error as &dyn std::error::Error, "the database is away");
+            }
+            was_away = true;
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
