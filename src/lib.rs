@@ -35,4 +35,5 @@ pub mod sandbox;
 
 // Drivers and edges.
 pub mod app;
+pub mod http;
 pub mod worker;
