@@ -41,7 +41,7 @@ impl Register {
     /// Does one thing for one report, and records what came of it.
     pub async fn perform(&self, claim: Claimed) -> Stored<()> {
         let renew = || async { store::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
-        match lease::while_renewing(self.act(&claim), renew).await? {
+        match lease::while_renewing(Box::pin(self.act(&claim)), renew).await? {
             Ok(()) => {}
             Err(CallError::Store(error)) => return Err(error),
             Err(CallError::Waiting(why)) => {

@@ -4,4 +4,5 @@ mod channel;
 mod embedded;
 mod mail;
 mod sandbox;
+mod story;
 mod support;
