@@ -2,6 +2,7 @@
 
 mod channel;
 mod embedded;
+mod kill;
 mod mail;
 mod sandbox;
 mod story;
