@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use url::Url;
 
@@ -48,6 +49,8 @@ pub struct Settings {
     pub archive: PathBuf,
     /// A page to link to from the dashboard: the sandbox's, in the demo.
     pub sandbox_page: Option<Url>,
+    /// What `/metrics` shows.
+    pub metrics: Option<PrometheusHandle>,
 }
 
 /// Why the service could not be built.
@@ -106,6 +109,8 @@ pub struct App {
     pub deliver: Deliver,
     /// A page to link to from the dashboard.
     pub sandbox_page: Option<Url>,
+    /// What `/metrics` shows.
+    pub metrics: Option<PrometheusHandle>,
 }
 
 impl App {
@@ -149,6 +154,7 @@ impl App {
             ),
             guard: settings.guard,
             sandbox_page: settings.sandbox_page,
+            metrics: settings.metrics,
             pool,
             clock,
             wake,
