@@ -49,7 +49,7 @@ pub struct Settings {
     pub archive: PathBuf,
     /// A page to link to from the dashboard: the sandbox's, in the demo.
     pub sandbox_page: Option<Url>,
-    /// What `/metrics` shows.
+    /// Renders the metrics.
     pub metrics: Option<PrometheusHandle>,
 }
 
@@ -109,7 +109,7 @@ pub struct App {
     pub deliver: Deliver,
     /// A page to link to from the dashboard.
     pub sandbox_page: Option<Url>,
-    /// What `/metrics` shows.
+    /// Renders the metrics.
     pub metrics: Option<PrometheusHandle>,
 }
 

@@ -155,3 +155,8 @@ pub async fn after(conn: &mut PgConnection, seq: i64, limit: i64) -> Stored<Vec<
     .map(Event::try_from)
     .collect()
 }
+
+/// The last number given.
+pub async fn last_seq(conn: &mut PgConnection) -> Stored<i64> {
+    Ok(sqlx::query_scalar!("select last_seq from event_numbers").fetch_one(conn).await?)
+}

@@ -1,16 +1,28 @@
 //! The edges: callback door, admin API, dashboard, shared files, health. All of them are thin: extract, call the stage,
 //! show.
-//!
-//! [`serve`] accepts connections itself because a callback must be recorded even when its caller has closed its side
-//! (`half_close`), which `axum::serve` does not offer.
 
+pub mod api;
+mod callback;
+mod content;
 pub mod dashboard;
-
-use std::net::SocketAddr;
+mod docs;
+mod error;
+mod extract;
+mod gate;
+mod health;
+mod public;
+mod serve;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderValue;
+use axum::http::header::{REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::response::IntoResponse;
+use axum::routing::{any, get};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::app::App;
 
@@ -24,17 +36,50 @@ pub struct Listeners {
 }
 
 /// Serves until told to stop; returns when the connections have ended or had their time.
-pub async fn serve(app: App, listeners: Listeners, stop: CancellationToken) -> std::io::Result<SocketAddr> {
-    let _ = (app, stop);
-    listeners.main.local_addr()
-}
-
-/// The OpenAPI document, as JSON.
-pub fn openapi() -> String {
-    String::new()
+pub async fn serve(app: App, listeners: Listeners, stop: CancellationToken) {
+    match listeners.admin {
+        None => serve::accept(listeners.main, router(app), stop).await,
+        Some(admin) => {
+            let world = serve::accept(listeners.main, finish(world(), app.clone()), stop.clone());
+            let inside = serve::accept(admin, finish(inside(app.clone()), app), stop);
+            tokio::join!(world, inside);
+        }
+    }
 }
 
 /// Everything at one address.
 pub fn router(app: App) -> Router {
-    dashboard::router().with_state(app)
+    finish(world().merge(inside(app.clone())), app)
+}
+
+/// The OpenAPI document, as JSON.
+pub fn openapi() -> String {
+    api::document().to_pretty_json().expect("the document is made of plain values")
+}
+
+fn world() -> Router<App> {
+    Router::new()
+        .route("/callbacks/{*rest}", any(callback::take).layer(DefaultBodyLimit::disable()))
+        .route("/files/{signed}", get(public::shared))
+        .route("/unsubscribe/{signed}", get(public::ask_unsubscribe).post(public::unsubscribe))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+}
+
+fn inside(app: App) -> Router<App> {
+    Router::new()
+        .nest("/api/v1", api::router(app))
+        .route("/metrics", get(health::metrics))
+        .route("/docs", get(docs::page))
+        .route("/openapi.json", get(docs::document))
+        .merge(dashboard::router())
+}
+
+fn finish(router: Router<App>, app: App) -> Router {
+    router
+        .layer(DefaultBodyLimit::max(gate::MOST_BODY))
+        .layer(CatchPanicLayer::custom(|_| error::ApiError::Internal.into_response()))
+        .layer(SetResponseHeaderLayer::if_not_present(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
+        .layer(SetResponseHeaderLayer::if_not_present(REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
+        .with_state(app)
 }

@@ -100,6 +100,13 @@ impl Draft {
     }
 }
 
+impl Checked {
+    /// The endpoint alone.
+    pub fn into_endpoint(self) -> Endpoint {
+        self.endpoint
+    }
+}
+
 /// Checks all that is not the endpoint.
 pub fn check_terms(
     errors: &mut FieldErrors,

@@ -273,3 +273,16 @@ pub async fn remove(conn: &mut PgConnection, id: SubscriptionId, now: DateTime<U
 fn place(id: SubscriptionId, column: &str) -> String {
     format!("subscriptions:{column}:{id}")
 }
+
+/// Pauses a subscription because its reader asked; asking again changes nothing.
+pub async fn unsubscribe(conn: &mut PgConnection, id: SubscriptionId, now: DateTime<Utc>) -> Stored<()> {
+    sqlx::query!(
+        "update subscriptions set state = 'paused', last_failure = 'its reader unsubscribed', updated_at = $2
+         where id = $1 and removed_at is null",
+        id.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

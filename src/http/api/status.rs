@@ -1,0 +1,55 @@
+//! `/status`: counts, lag and health of every stage.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::http::error::ApiError;
+use crate::http::extract::MayRead;
+use crate::notification::store::deliveries;
+use crate::{db, execution, report};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(show))
+}
+
+/// How everything stands.
+#[derive(Debug, Serialize, ToSchema)]
+struct Status {
+    version: &'static str,
+    now: DateTime<Utc>,
+    /// How many are in each state.
+    reports: BTreeMap<String, i64>,
+    executions: BTreeMap<String, i64>,
+    deliveries: BTreeMap<String, i64>,
+    /// When the oldest delivery that is due was due.
+    oldest_due_delivery_at: Option<DateTime<Utc>>,
+    /// More than 5000 either way is too much.
+    database_clock_ahead_ms: i64,
+    /// Whether mails can be sent at all.
+    mail_is_set: bool,
+}
+
+/// Show how every stage stands
+#[utoipa::path(get, path = "/status", tag = "status", responses((status = 200, body = Status)))]
+async fn show(State(app): State<App>, _: MayRead) -> Result<Json<Status>, ApiError> {
+    let mut conn = app.pool.acquire().await?;
+    let now = app.clock.now();
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        now,
+        reports: report::store::count(&mut conn).await?.into_iter().collect(),
+        executions: execution::store::count(&mut conn).await?.into_iter().collect(),
+        deliveries: deliveries::count(&mut conn).await?.into_iter().collect(),
+        oldest_due_delivery_at: deliveries::oldest_due(&mut conn, now).await?,
+        database_clock_ahead_ms: db::clock_difference(&mut conn, &app.clock).await?,
+        mail_is_set: app.channels.mail_is_set(),
+    }))
+}

@@ -1,0 +1,305 @@
+//! `/subscriptions`: who wants which events, and where.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::access;
+use crate::app::App;
+use crate::channel::{Channel, Endpoint};
+use crate::event::Kind;
+use crate::field::FieldErrors;
+use crate::http::error::ApiError;
+use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId};
+use crate::id::{EventId, ReportId, SubscriptionId};
+use crate::notification::{FirstRows, Subscription, SubscriptionState, store, subscribe};
+use crate::secret::Secret;
+use crate::wake::Topic;
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(show, change, remove))
+        .routes(routes!(test))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
+}
+
+/// Where messages go: `{channel: email, to}` or `{channel: slack|teams|webhook, url}`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct EndpointInput {
+    channel: Option<Channel>,
+    to: Option<String>,
+    #[schema(value_type = Option<String>, write_only)]
+    url: Option<Secret>,
+}
+
+/// A subscription to be made or changed; when changing, what is not given stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SubscriptionInput {
+    name: Option<String>,
+    endpoint: Option<EndpointInput>,
+    /// Which kinds; all when not given.
+    events: Option<Vec<String>>,
+    /// Which reports; all when not given.
+    report_ids: Option<Vec<ReportId>>,
+    /// A mail address.
+    owner: Option<String>,
+    /// Whether messages show the first rows of a report; `off` when not given.
+    first_rows: Option<FirstRows>,
+}
+
+/// The endpoint, as far as it may be shown.
+#[derive(Debug, Serialize, ToSchema)]
+struct EndpointView {
+    channel: Channel,
+    /// Part of a mail address, or scheme and host of an address.
+    shown: String,
+}
+
+/// A subscription.
+#[derive(Debug, Serialize, ToSchema)]
+struct SubscriptionView {
+    id: SubscriptionId,
+    name: String,
+    endpoint: EndpointView,
+    events: Option<Vec<Kind>>,
+    report_ids: Option<Vec<ReportId>>,
+    owner: Option<String>,
+    first_rows: FirstRows,
+    state: SubscriptionState,
+    last_failure: Option<String>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// What a webhook's calls are signed with; shown once, on creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+impl From<Subscription> for SubscriptionView {
+    fn from(subscription: Subscription) -> Self {
+        Self {
+            id: subscription.id,
+            name: subscription.name,
+            endpoint: EndpointView { channel: subscription.channel, shown: subscription.endpoint_shown },
+            events: subscription.kinds,
+            report_ids: subscription.report_ids,
+            owner: subscription.owner,
+            first_rows: subscription.first_rows,
+            state: subscription.state,
+            last_failure: subscription.last_failure,
+            created_at: subscription.created_at,
+            updated_at: subscription.updated_at,
+            secret: None,
+        }
+    }
+}
+
+/// What a test made.
+#[derive(Debug, Serialize, ToSchema)]
+struct Tested {
+    event_id: EventId,
+}
+
+/// Make a subscription; a webhook's secret is shown this once
+#[utoipa::path(post, path = "/subscriptions", tag = "subscriptions", request_body = SubscriptionInput,
+    responses((status = 201, body = SubscriptionView), (status = 422, body = crate::http::error::Problem)))]
+async fn create(
+    State(app): State<App>,
+    MayWrite(actor): MayWrite,
+    Body(input): Body<SubscriptionInput>,
+) -> Result<(StatusCode, Json<SubscriptionView>), ApiError> {
+    let endpoint = input.endpoint.unwrap_or(EndpointInput { channel: None, to: None, url: None });
+    let draft = subscribe::Draft {
+        name: input.name.unwrap_or_default(),
+        channel: endpoint.channel.unwrap_or(Channel::Email),
+        to: endpoint.to,
+        url: endpoint.url,
+        events: input.events,
+        report_ids: input.report_ids,
+        owner: input.owner,
+        first_rows: input.first_rows.unwrap_or(FirstRows::Off),
+    };
+    let checked = match (draft.check(&app.guard), endpoint.channel) {
+        (Ok(checked), Some(_)) => checked,
+        (checked, channel) => {
+            let mut errors = checked.err().unwrap_or_default();
+            if channel.is_none() {
+                errors.0.retain(|error| !error.field.starts_with("endpoint."));
+                errors.add("endpoint.channel", "is needed: email, slack, teams or webhook");
+            }
+            return Err(ApiError::Invalid(errors));
+        }
+    };
+    let mut tx = app.pool.begin().await?;
+    let (id, secret) = subscribe::create(&mut tx, &app.clock, &app.keyring, &checked).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "subscription.create", &id.to_string()).await?;
+    tx.commit().await?;
+    let view = find(&app, id).await?;
+    let secret = secret.map(|secret| secret.expose().to_owned());
+    Ok((StatusCode::CREATED, Json(SubscriptionView { secret, ..view.into() })))
+}
+
+/// List subscriptions, newest first
+#[utoipa::path(get, path = "/subscriptions", tag = "subscriptions", params(Paging),
+    responses((status = 200, body = Page<SubscriptionView>)))]
+async fn list(
+    State(app): State<App>,
+    _: MayRead,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Page<SubscriptionView>>, ApiError> {
+    let (limit, before) = paging.read()?;
+    let found = store::subscriptions(&mut *app.pool.acquire().await?, before, limit).await?;
+    let items = found.into_iter().map(SubscriptionView::from).collect();
+    Ok(Json(Page::new(items, limit, |one: &SubscriptionView| one.id.to_string())))
+}
+
+/// Show a subscription
+#[utoipa::path(get, path = "/subscriptions/{id}", tag = "subscriptions", params(("id" = SubscriptionId, Path)),
+    responses((status = 200, body = SubscriptionView), (status = 404, body = crate::http::error::Problem)))]
+async fn show(
+    State(app): State<App>,
+    _: MayRead,
+    PathId(id): PathId<SubscriptionId>,
+) -> Result<Json<SubscriptionView>, ApiError> {
+    Ok(Json(find(&app, id).await?.into()))
+}
+
+/// Change a subscription; a new endpoint must be of the same channel
+#[utoipa::path(patch, path = "/subscriptions/{id}", tag = "subscriptions", params(("id" = SubscriptionId, Path)),
+    request_body = SubscriptionInput,
+    responses((status = 200, body = SubscriptionView), (status = 422, body = crate::http::error::Problem)))]
+async fn change(
+    State(app): State<App>,
+    MayWrite(actor): MayWrite,
+    PathId(id): PathId<SubscriptionId>,
+    Body(input): Body<SubscriptionInput>,
+) -> Result<Json<SubscriptionView>, ApiError> {
+    let old = find(&app, id).await?;
+    let mut errors = FieldErrors::default();
+    let endpoint = input.endpoint.and_then(|input| changed_endpoint(&app, &mut errors, old.channel, input));
+    let words = |kinds: Vec<Kind>| kinds.into_iter().map(|kind| kind.as_str().to_owned()).collect();
+    let terms = subscribe::check_terms(
+        &mut errors,
+        input.name.unwrap_or(old.name),
+        input.events.or_else(|| old.kinds.map(words)),
+        input.report_ids.or(old.report_ids),
+        input.owner.or(old.owner),
+        input.first_rows.unwrap_or(old.first_rows),
+    );
+    let terms = errors.result(terms)?;
+    let now = app.clock.now();
+    let mut tx = app.pool.begin().await?;
+    store::set_terms(&mut tx, id, &terms, now).await?;
+    if let Some(endpoint) = endpoint {
+        store::set_endpoint(&mut tx, &app.keyring, id, &endpoint, now).await?;
+    }
+    access::store::note(&mut tx, &app.clock, &actor.name, "subscription.change", &id.to_string()).await?;
+    tx.commit().await?;
+    app.wake.hint(Topic::Deliveries);
+    Ok(Json(find(&app, id).await?.into()))
+}
+
+fn changed_endpoint(app: &App, errors: &mut FieldErrors, channel: Channel, input: EndpointInput) -> Option<Endpoint> {
+    if input.channel.is_some_and(|new| new != channel) {
+        errors.add("endpoint.channel", "cannot be changed; make another subscription");
+        return None;
+    }
+    let draft = subscribe::Draft {
+        name: "unchanged".into(),
+        channel,
+        to: input.to,
+        url: input.url,
+        events: None,
+        report_ids: None,
+        owner: None,
+        first_rows: FirstRows::Off,
+    };
+    match draft.check(&app.guard) {
+        Ok(checked) => Some(checked.into_endpoint()),
+        Err(wrong) => {
+            errors.0.extend(wrong.0);
+            None
+        }
+    }
+}
+
+/// Remove a subscription; what it was told stays readable
+#[utoipa::path(delete, path = "/subscriptions/{id}", tag = "subscriptions", params(("id" = SubscriptionId, Path)),
+    responses((status = 204), (status = 404, body = crate::http::error::Problem)))]
+async fn remove(
+    State(app): State<App>,
+    MayWrite(actor): MayWrite,
+    PathId(id): PathId<SubscriptionId>,
+) -> Result<StatusCode, ApiError> {
+    find(&app, id).await?;
+    let mut tx = app.pool.begin().await?;
+    store::remove(&mut tx, id, app.clock.now()).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "subscription.remove", &id.to_string()).await?;
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Send a message to look at, to this subscription only
+#[utoipa::path(post, path = "/subscriptions/{id}/test", tag = "subscriptions", params(("id" = SubscriptionId, Path)),
+    responses((status = 202, body = Tested), (status = 404, body = crate::http::error::Problem)))]
+async fn test(
+    State(app): State<App>,
+    _: MayWrite,
+    PathId(id): PathId<SubscriptionId>,
+) -> Result<(StatusCode, Json<Tested>), ApiError> {
+    find(&app, id).await?;
+    let event_id = subscribe::test(&mut *app.pool.acquire().await?, &app.clock, id).await?;
+    app.wake.hint(Topic::Events);
+    Ok((StatusCode::ACCEPTED, Json(Tested { event_id })))
+}
+
+/// Stop telling, until resumed
+#[utoipa::path(post, path = "/subscriptions/{id}/pause", tag = "subscriptions", params(("id" = SubscriptionId, Path)),
+    responses((status = 200, body = SubscriptionView), (status = 404, body = crate::http::error::Problem)))]
+async fn pause(
+    State(app): State<App>,
+    MayWrite(actor): MayWrite,
+    PathId(id): PathId<SubscriptionId>,
+) -> Result<Json<SubscriptionView>, ApiError> {
+    set_paused(&app, &actor.name, id, true).await
+}
+
+/// Go on telling, also after the endpoint was gone
+#[utoipa::path(post, path = "/subscriptions/{id}/resume", tag = "subscriptions", params(("id" = SubscriptionId, Path)),
+    responses((status = 200, body = SubscriptionView), (status = 404, body = crate::http::error::Problem)))]
+async fn resume(
+    State(app): State<App>,
+    MayWrite(actor): MayWrite,
+    PathId(id): PathId<SubscriptionId>,
+) -> Result<Json<SubscriptionView>, ApiError> {
+    set_paused(&app, &actor.name, id, false).await
+}
+
+async fn set_paused(
+    app: &App,
+    actor: &str,
+    id: SubscriptionId,
+    paused: bool,
+) -> Result<Json<SubscriptionView>, ApiError> {
+    find(app, id).await?;
+    let mut tx = app.pool.begin().await?;
+    store::set_paused(&mut tx, id, paused, app.clock.now()).await?;
+    let action = if paused { "subscription.pause" } else { "subscription.resume" };
+    access::store::note(&mut tx, &app.clock, actor, action, &id.to_string()).await?;
+    tx.commit().await?;
+    app.wake.hint(Topic::Deliveries);
+    Ok(Json(find(app, id).await?.into()))
+}
+
+async fn find(app: &App, id: SubscriptionId) -> Result<Subscription, ApiError> {
+    let found = store::subscription(&mut *app.pool.acquire().await?, id).await?;
+    found.ok_or(ApiError::NotFound("no such subscription"))
+}

@@ -1,0 +1,102 @@
+//! What every request of the admin API passes: the check of its key, and of its idempotency key.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+
+use super::error::ApiError;
+use crate::access::Actor;
+use crate::access::store::{self, Before};
+use crate::app::App;
+use crate::secret::{Sealed, Secret};
+
+/// The largest body of a request, and of an answer that is kept for a repeat.
+pub(super) const MOST_BODY: usize = 1024 * 1024;
+const LONGEST_KEY: usize = 255;
+
+/// Finds out who asks.
+pub(super) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let header = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let key =
+        header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let Some((_, key)) = key else { return ApiError::Unauthorized.into_response() };
+    match app.access.by_key(&Secret::new(key.trim())).await {
+        Ok(Some(actor)) => {
+            request.extensions_mut().insert(actor);
+            next.run(request).await
+        }
+        Ok(None) => ApiError::Unauthorized.into_response(),
+        Err(error) => ApiError::from(error).into_response(),
+    }
+}
+
+/// Answers the repeat of a `POST` with the answer that it had.
+pub(super) async fn idempotency(State(app): State<App>, request: Request, next: Next) -> Response {
+    let key = request.headers().get("idempotency-key").cloned();
+    let actor = request.extensions().get::<Actor>().cloned();
+    match (request.method() == Method::POST, key, actor) {
+        (true, Some(key), Some(actor)) => {
+            once(&app, &actor, &key, request, next).await.unwrap_or_else(IntoResponse::into_response)
+        }
+        _ => next.run(request).await,
+    }
+}
+
+async fn once(app: &App, actor: &Actor, key: &HeaderValue, request: Request, next: Next) -> Result<Response, ApiError> {
+    let wrong = || ApiError::field("Idempotency-Key", "must be 1 to 255 visible ASCII characters");
+    let key = key.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len())).ok_or_else(wrong)?;
+    let (parts, body) = request.into_parts();
+    let body = to_bytes(body, MOST_BODY).await.map_err(|_| ApiError::TooLarge)?;
+    let mut hash = Sha256::new();
+    hash.update(parts.uri.path());
+    hash.update([0]);
+    hash.update(&body);
+    let mut conn = app.pool.acquire().await?;
+    let hash = hash.finalize();
+    let before = store::take_idempotency_key(&mut conn, &actor.name, key, &hash, app.clock.now()).await?;
+    drop(conn);
+    match before {
+        Before::AnotherRequest => {
+            return Err(ApiError::field("Idempotency-Key", "was used for another request"));
+        }
+        Before::UnderWay => return Err(ApiError::Conflict("the first request with this key is under way".into())),
+        Before::Answered(status, sealed) => return answered(app, actor, key, status, sealed),
+        Before::Nothing => {}
+    }
+    // The work goes on when the caller leaves: its answer is what the repeat will get.
+    let (app, actor, key) = (app.clone(), actor.clone(), key.to_owned());
+    let work = async move {
+        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+        keep(&app, &actor, &key, response).await
+    };
+    tokio::spawn(work).await.unwrap_or(Err(ApiError::Internal))
+}
+
+async fn keep(app: &App, actor: &Actor, key: &str, response: Response) -> Result<Response, ApiError> {
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, MOST_BODY).await.map_err(|_| ApiError::Internal)?;
+    let mut conn = app.pool.acquire().await?;
+    if parts.status.is_server_error() {
+        store::release_idempotency_key(&mut conn, &actor.name, key).await?;
+    } else {
+        let text = Secret::new(String::from_utf8_lossy(&body));
+        let sealed = app.keyring.seal(&place(actor, key), &text);
+        store::keep_answer(&mut conn, &actor.name, key, parts.status.as_u16(), &sealed.0).await?;
+    }
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+fn answered(app: &App, actor: &Actor, key: &str, status: u16, sealed: Vec<u8>) -> Result<Response, ApiError> {
+    let body = app.keyring.open(&place(actor, key), &Sealed(sealed)).map_err(|_| ApiError::Internal)?;
+    let status = StatusCode::from_u16(status).map_err(|_| ApiError::Internal)?;
+    let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
+    let headers = [(header::CONTENT_TYPE, kind), (header::HeaderName::from_static("idempotent-replayed"), "true")];
+    Ok((status, headers, body.expose().to_owned()).into_response())
+}
+
+fn place(actor: &Actor, key: &str) -> String {
+    format!("idempotency:answer:{}:{key}", actor.name)
+}
