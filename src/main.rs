@@ -7,7 +7,7 @@ use tidings::cli::{self, Cli};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match cli::run(Cli::parse()).await {
+    match Box::pin(cli::run(Cli::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             cli::say::failure(&error);

@@ -12,15 +12,15 @@ use crate::db::{self, embedded};
 const CONNECTIONS: u32 = 24;
 
 /// A way to a database, and its server where that is ours.
-pub struct Server {
+pub(super) struct Server {
     /// The way to it.
-    pub options: PgConnectOptions,
+    pub(super) options: PgConnectOptions,
     private: Option<embedded::Embedded>,
 }
 
 impl Server {
     /// Starts the private server where no other was named.
-    pub async fn start(database: Database, home: &Home) -> anyhow::Result<Self> {
+    pub(super) async fn start(database: Database, home: &Home) -> anyhow::Result<Self> {
         match database {
             Database::Given(options) => Ok(Self { options: *options, private: None }),
             Database::Private => Self::start_private(home).await,
@@ -28,7 +28,7 @@ impl Server {
     }
 
     /// Starts the private server of a data directory.
-    pub async fn start_private(home: &Home) -> anyhow::Result<Self> {
+    pub(super) async fn start_private(home: &Home) -> anyhow::Result<Self> {
         let settings = embedded::Settings {
             data_dir: home.data_dir.clone(),
             binaries: home.pg_bin.clone(),
@@ -41,7 +41,7 @@ impl Server {
     }
 
     /// Waits until it answers, and brings it up to date.
-    pub async fn migrated(&self) -> anyhow::Result<PgPool> {
+    pub(super) async fn migrated(&self) -> anyhow::Result<PgPool> {
         let tell = |text: &str| say::about("database", text);
         let pool = db::connect(self.options.clone(), CONNECTIONS, &tell).await.with_context(|| {
             format!(
@@ -55,18 +55,16 @@ impl Server {
     }
 
     /// Where it is, without its password.
-    pub fn shown(&self) -> String {
-        match &self.private {
-            Some(server) => format!("private Postgres in {}", server.place().display()),
-            None => {
-                let (options, name) = (&self.options, self.options.get_database());
-                format!("{}:{}/{}", options.get_host(), options.get_port(), name.unwrap_or(options.get_username()))
-            }
+    pub(super) fn shown(&self) -> String {
+        if let Some(server) = &self.private {
+            return format!("private Postgres in {}", server.place().display());
         }
+        let (options, name) = (&self.options, self.options.get_database());
+        format!("{}:{}/{}", options.get_host(), options.get_port(), name.unwrap_or(options.get_username()))
     }
 
     /// Stops the server where it is ours.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub(super) async fn stop(self) -> anyhow::Result<()> {
         match self.private {
             Some(server) => server.stop().await.context("failed to stop the private Postgres"),
             None => Ok(()),

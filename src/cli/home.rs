@@ -17,7 +17,7 @@ const ADMIN_KEY: &str = "admin.key";
 
 /// Makes the data directory, if need be, and tells its whole path. Others may pass through it but not look: the database's
 /// user is another one when we are root.
-pub fn make(data_dir: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn make(data_dir: &Path) -> anyhow::Result<PathBuf> {
     let made = DirBuilder::new().recursive(true).mode(0o711).create(data_dir).and_then(|()| data_dir.canonicalize());
     made.with_context(|| {
         format!(
@@ -28,7 +28,7 @@ pub fn make(data_dir: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// The keys in the data directory, made at the first start.
-pub fn keyring(data_dir: &Path) -> anyhow::Result<Keyring> {
+pub(super) fn keyring(data_dir: &Path) -> anyhow::Result<Keyring> {
     let path = data_dir.join(SECRET_KEY);
     let key =
         read_or_make(&path).with_context(|| format!("failed to read or make the secret key {}", path.display()))?;
@@ -41,7 +41,7 @@ pub fn keyring(data_dir: &Path) -> anyhow::Result<Keyring> {
 }
 
 /// A fresh admin key for the command line on this machine, and where it was written.
-pub fn admin_key(data_dir: &Path) -> anyhow::Result<(Secret, PathBuf)> {
+pub(super) fn admin_key(data_dir: &Path) -> anyhow::Result<(Secret, PathBuf)> {
     let (key, path) = (random_token("tdk_"), data_dir.join(ADMIN_KEY));
     let written = write_aside(&path, &key).and_then(|aside| fs::rename(aside, &path));
     written.with_context(|| format!("failed to write the admin key {}", path.display()))?;

@@ -9,7 +9,7 @@ pub fn line(text: &str) {
 
 /// Prints a line about one thing, its name in a column of its own.
 pub fn about(name: &str, text: &str) {
-    line(&format!("  {name:<10}  {text}"));
+    line(&format!("  {name:<11}  {text}"));
 }
 
 /// Prints an error with its causes, those left out that the text before has told already.
@@ -23,7 +23,7 @@ fn chain(error: &anyhow::Error) -> String {
         if text.is_empty() {
             text = format!("error: {cause}\n");
         } else if !last.contains(&cause) {
-            text += &format!("  caused by: {cause}\n");
+            text.extend(["  caused by: ", &cause, "\n"]);
         }
         last = cause;
     }

@@ -8,26 +8,18 @@ use crate::app::App;
 use crate::http::{self, Listeners};
 use crate::{telemetry, worker};
 
-/// Serves and works. When one part ends, the others are told to stop; the first error is the answer.
-pub async fn run(app: App, listeners: Listeners, stop: CancellationToken) -> anyhow::Result<()> {
-    let mut parts: JoinSet<anyhow::Result<()>> = JoinSet::new();
+/// Serves and works. When one part ends, whatever the reason, the others are told to stop.
+pub(super) async fn run(app: App, listeners: Listeners, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut parts = JoinSet::new();
     if let Some(metrics) = app.metrics.clone() {
-        let stop = stop.clone();
-        parts.spawn(async { Ok(telemetry::upkeep(metrics, stop).await) });
+        parts.spawn(telemetry::upkeep(metrics, stop.clone()));
     }
-    parts.spawn({
-        let (app, stop) = (app.clone(), stop.clone());
-        async { Ok(worker::run(app, stop).await) }
-    });
-    parts.spawn({
-        let stop = stop.clone();
-        async { http::serve(app, listeners, stop).await.map(drop).context("failed to serve") }
-    });
+    parts.spawn(worker::run(app.clone(), stop.clone()));
+    parts.spawn(http::serve(app, listeners, stop.clone()));
     let mut result = Ok(());
     while let Some(ended) = parts.join_next().await {
         stop.cancel();
-        let ended = ended.context("a part of the service broke").flatten();
-        result = result.and(ended);
+        result = result.and(ended.context("a part of the service broke"));
     }
     result
 }

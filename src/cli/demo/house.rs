@@ -16,7 +16,7 @@ use super::story::Told;
 use crate::app::{self, App};
 use crate::channel::MailSettings;
 use crate::cli::database::Server;
-use crate::cli::{home, serve};
+use crate::cli::{home, say, serve};
 use crate::clock::Clock;
 use crate::download::fetch::DownloadHosts;
 use crate::http::Listeners;
@@ -89,15 +89,15 @@ impl House {
         let link = self.app.access.sign_in_link().await?;
         let dashboard = self.url.join("sign-in/")?.join(link.expose())?;
         show.heading("Where to look");
-        show.place("dashboard", &format!("{dashboard}  (signs you in, once)"));
+        say::about("dashboard", &format!("{dashboard}  (signs you in, once)"));
         if let Some(told) = told {
-            show.place("report file", &told.file.display().to_string());
+            say::about("report file", &told.file.display().to_string());
         }
-        show.place(
+        say::about(
             "sandbox",
             &format!("{}  (what was called, mailed and posted)", self.sandbox.url().join("sandbox")?),
         );
-        show.place("API", &format!("{}  (the key is in {})", self.url.join("api/v1")?, self.key.1.display()));
+        say::about("API", &format!("{}  (the key is in {})", self.url.join("api/v1")?, self.key.1.display()));
         Ok(())
     }
 

@@ -46,11 +46,6 @@ impl Show {
         say::line(&self.coloured(BOLD, text));
     }
 
-    /// A place to look at.
-    pub(super) fn place(&self, name: &str, text: &str) {
-        say::line(&format!("  {name:<11}  {text}"));
-    }
-
     /// The last words before waiting.
     pub(super) fn stays_up(&self, failure: Option<&anyhow::Error>) {
         if let Some(failure) = failure {

@@ -17,8 +17,6 @@ use super::api::Api;
 use super::house::House;
 use super::show::Show;
 use crate::cli::sandbox;
-use crate::download;
-use crate::id::FileId;
 use crate::outbound::Outbound;
 use crate::sandbox::world::{Caught, CaughtKind};
 
@@ -81,12 +79,13 @@ struct Execution {
     remote_id: String,
     state: String,
     found_by: String,
+    failure: Option<String>,
     file: Option<File>,
 }
 
 #[derive(Deserialize)]
 struct File {
-    id: FileId,
+    location: String,
     size_bytes: u64,
     rows: u64,
     columns: Vec<String>,
@@ -221,17 +220,16 @@ impl<'a> Story<'a> {
             let execution: Execution = self.api.get(&path).await?;
             Ok(match execution.file {
                 Some(file) => Seen::Happened(file),
-                None if execution.state == "failed" => bail!("\"file archived\" failed: the execution has no file"),
+                None if execution.state == "failed" => {
+                    bail!("\"file archived\" failed: {}", execution.failure.unwrap_or_default())
+                }
                 None => Seen::NotYet(format!("the execution is in state {}", execution.state)),
             })
         };
         let file = until("file archived", STEP_WITHIN, look).await?;
-        let app = &self.house.app;
-        let stored = download::store::find(&mut *app.pool.acquire().await?, file.id).await?;
-        let location = stored.context("\"file archived\" failed: its row is gone")?.location;
         let shape = format!("{} rows, {} columns, {} bytes", file.rows, file.columns.len(), file.size_bytes);
-        self.show.step("file archived", &format!("{shape}, {location}"));
-        Ok(Told { file: app.archive.path(&location) })
+        self.show.step("file archived", &format!("{shape}, {}", file.location));
+        Ok(Told { file: self.house.app.archive.path(&file.location) })
     }
 
     async fn notified(&self, subscriptions: &BTreeMap<String, String>, callback: &Callback) -> anyhow::Result<()> {
@@ -249,15 +247,13 @@ impl<'a> Story<'a> {
                         waiting.remove(&delivery.subscription_id);
                     }
                     state => {
-                        seen.push(format!("{name} {state}: {}", delivery.reason.as_deref().unwrap_or("no reason")))
+                        seen.push(format!("{name} {state}: {}", delivery.reason.as_deref().unwrap_or("no reason")));
                     }
                 }
             }
             let names: Vec<&str> = waiting.values().map(String::as_str).collect();
-            Ok(match names.is_empty() {
-                true => Seen::Happened(()),
-                false => Seen::NotYet(format!("waiting for {} ({})", names.join(", "), seen.join("; "))),
-            })
+            let far = format!("waiting for {} ({})", names.join(", "), seen.join("; "));
+            Ok(if names.is_empty() { Seen::Happened(()) } else { Seen::NotYet(far) })
         };
         until("notifications out", STEP_WITHIN, look).await?;
         let milliseconds = (last - callback.received_at).num_milliseconds();
@@ -269,10 +265,8 @@ impl<'a> Story<'a> {
         let look = async || {
             let kinds: Vec<&str> = self.house.sandbox.world.caught().iter().map(kind).collect();
             let missing: Vec<&str> = KINDS.into_iter().filter(|wanted| !kinds.contains(wanted)).collect();
-            Ok(match missing.is_empty() {
-                true => Seen::Happened(()),
-                false => Seen::NotYet(format!("the sandbox caught no {}", missing.join(", no "))),
-            })
+            let far = format!("the sandbox caught no {}", missing.join(", no "));
+            Ok(if missing.is_empty() { Seen::Happened(()) } else { Seen::NotYet(far) })
         };
         until("all caught", STEP_WITHIN, look).await?;
         let caught = self.house.sandbox.world.caught();
