@@ -37,3 +37,8 @@ pub mod sandbox;
 pub mod app;
 pub mod http;
 pub mod worker;
+
+// The way in: settings, the log, and the commands.
+pub mod cli;
+pub mod config;
+pub mod telemetry;

@@ -1,0 +1,148 @@
+//! `tidings serve`: the service.
+//!
+//! Settings, database, migrations, then edges and worker until a signal; the private Postgres is stopped last.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::database::Server;
+use super::{home, say, service, signals};
+use crate::app::{self, App};
+use crate::clock::Clock;
+use crate::config::{Database, Given, Settings};
+use crate::http::Listeners;
+use crate::insights::Program;
+use crate::telemetry;
+
+/// Runs until told to stop.
+pub(super) async fn run(given: Given) -> anyhow::Result<()> {
+    let mut settings = given.check()?;
+    let stop = signals::stop()?;
+    settings.home.data_dir = home::make(&settings.home.data_dir)?;
+    say::line(concat!("tidings ", env!("CARGO_PKG_VERSION")));
+    // Before the database: a taken address is told at once.
+    let listeners = listen(&settings).await?;
+    let database = std::mem::replace(&mut settings.database, Database::Private);
+    let starting = Server::start(database, &settings.home);
+    let Some(server) = stop.run_until_cancelled(starting).await else { return Ok(()) };
+    let server = server?;
+    let served = serve(&server, settings, listeners, stop).await;
+    let stopped = server.stop().await;
+    served.and(stopped)
+}
+
+async fn serve(
+    server: &Server,
+    settings: Settings,
+    listeners: Listeners,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(pool) = stop.run_until_cancelled(server.migrated()).await else { return Ok(()) };
+    let pool = pool?;
+    let data_dir = settings.home.data_dir.clone();
+    let admin_key_is_set = settings.admin_key.is_some();
+    let (local_key, key_file) = home::admin_key(&data_dir)?;
+    let public_url = match settings.public_url.clone() {
+        Some(url) => url,
+        None => base_url(listeners.main.local_addr()?)?,
+    };
+    let dashboard = match &listeners.admin {
+        Some(listener) => base_url(listener.local_addr()?)?,
+        None => public_url.clone(),
+    };
+    let settings = app::Settings {
+        dashboard_is_public: listeners.admin.is_none(),
+        keyring: match settings.keyring {
+            Some(keyring) => keyring,
+            None => home::keyring(&data_dir)?,
+        },
+        admin_key: settings.admin_key,
+        local_key: Some(local_key),
+        mail: settings.mail,
+        archive: settings.archive.unwrap_or_else(|| data_dir.join("archive")),
+        guard: settings.guard,
+        proxy: settings.proxy,
+        download_hosts: settings.download_hosts,
+        sandbox_page: None,
+        metrics: Some(telemetry::metrics()),
+        public_url,
+    };
+    let shown = Shown { dashboard, key_file, admin_key_is_set, public_url: settings.public_url.clone() };
+    let app = App::build(pool.clone(), Clock::system(), settings).await?;
+    shown.say(&app, &listeners, server, &data_dir)?;
+    let served = service::run(app, listeners, stop).await;
+    pool.close().await;
+    served
+}
+
+async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {
+    let main = bind("TIDINGS_LISTEN", settings.listen).await?;
+    let admin = match settings.admin_listen {
+        Some(address) => Some(bind("TIDINGS_ADMIN_LISTEN", address).await?),
+        None => None,
+    };
+    Ok(Listeners { main, admin })
+}
+
+async fn bind(variable: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| {
+        format!("failed to listen at {address}; set {variable} to an address of this machine that is free")
+    })
+}
+
+/// How this machine reaches what listens at an address.
+pub(super) fn base_url(mut listening: SocketAddr) -> anyhow::Result<Url> {
+    if listening.ip().is_unspecified() {
+        listening.set_ip(if listening.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    Ok(format!("http://{listening}").parse()?)
+}
+
+/// What is told at the start.
+struct Shown {
+    public_url: Url,
+    dashboard: Url,
+    key_file: PathBuf,
+    admin_key_is_set: bool,
+}
+
+impl Shown {
+    fn say(&self, app: &App, listeners: &Listeners, server: &Server, data_dir: &Path) -> anyhow::Result<()> {
+        say::about("database", &server.shown());
+        say::about("data", &data_dir.display().to_string());
+        say::about("archive", &app.archive.root().display().to_string());
+        say::about("listening", &format!("http://{}", listeners.main.local_addr()?));
+        if let Some(admin) = &listeners.admin {
+            say::about("admin", &format!("http://{}", admin.local_addr()?));
+        }
+        say::about("public", &format!("{} ({})", self.public_url, reach(app)?));
+        let mail = if app.channels.mail_is_set() {
+            "on"
+        } else {
+            "off: email subscriptions fail until TIDINGS_SMTP_URL and TIDINGS_MAIL_FROM are set"
+        };
+        say::about("mail", mail);
+        let or_set = if self.admin_key_is_set { "TIDINGS_ADMIN_KEY, or the key in" } else { "the API key in" };
+        say::about("dashboard", &format!("{}: sign in with {or_set} {}", self.dashboard, self.key_file.display()));
+        Ok(())
+    }
+}
+
+fn reach(app: &App) -> anyhow::Result<&'static str> {
+    let api = Program::Mpn.default_url().parse()?;
+    Ok(if app.addresses.reachable_from(&api) {
+        "Microsoft can call it back"
+    } else {
+        "Microsoft can't call it back: reports are found by their schedule; set TIDINGS_PUBLIC_URL to a public https address"
+    })
+}

@@ -1,0 +1,243 @@
+//! The settings: flags and environment in one definition, whose comments are the help and the reference.
+//!
+//! Two levels: [`Given`] is what was typed, [`Settings`] is what was found right. A wrong setting is refused at start, all
+//! wrong ones in one error; each is named with the shape of its value, never with the text of a secret. An empty value
+//! counts as not given.
+
+mod check;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use sqlx::postgres::PgConnectOptions;
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::channel::MailSettings;
+use crate::download::fetch::DownloadHosts;
+use crate::outbound::Guard;
+use crate::secret::{Keyring, Secret};
+
+/// The settings of the service, as they were typed.
+#[derive(clap::Args)]
+pub struct Given {
+    /// Address of everything; 127.0.0.1:8080 when not given
+    #[arg(long, env = "TIDINGS_LISTEN", value_name = "ADDRESS")]
+    listen: Option<String>,
+
+    /// When set, TIDINGS_LISTEN serves only what the world needs, and the rest is here
+    #[arg(long, env = "TIDINGS_ADMIN_LISTEN", value_name = "ADDRESS")]
+    admin_listen: Option<String>,
+
+    /// How the world reaches us: base of callback, share and unsubscribe addresses; http://{listen} when not given. The
+    /// real API calls a public https address only
+    #[arg(long, env = "TIDINGS_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+
+    #[command(flatten)]
+    database: GivenDatabase,
+
+    /// Where report files rest: file://{folder}; {data_dir}/archive when not given
+    #[arg(long, env = "TIDINGS_ARCHIVE_URL", value_name = "URL")]
+    archive_url: Option<String>,
+
+    /// What signs and seals: 32 bytes base64; several with commas between them: the first signs and seals, the others
+    /// still verify and open. Generated once into the data directory when not given
+    #[arg(long, env = "TIDINGS_SECRET_KEY", value_name = "KEYS", hide_env_values = true)]
+    secret_key: Option<Secret>,
+
+    /// A file that holds the secret key
+    #[arg(long, env = "TIDINGS_SECRET_KEY_FILE", value_name = "FILE")]
+    secret_key_file: Option<String>,
+
+    /// An admin API key that exists from the start, of at least 24 characters
+    #[arg(long, env = "TIDINGS_ADMIN_KEY", value_name = "KEY", hide_env_values = true)]
+    admin_key: Option<Secret>,
+
+    /// A file that holds the admin key
+    #[arg(long, env = "TIDINGS_ADMIN_KEY_FILE", value_name = "FILE")]
+    admin_key_file: Option<String>,
+
+    /// The mail server: smtp://user:password@host:587 (STARTTLS when offered), smtps://…, or ?tls=required or ?tls=none
+    /// behind it; email is off when not given
+    #[arg(long, env = "TIDINGS_SMTP_URL", value_name = "URL", hide_env_values = true)]
+    smtp_url: Option<Secret>,
+
+    /// A file that holds the address of the mail server
+    #[arg(long, env = "TIDINGS_SMTP_URL_FILE", value_name = "FILE")]
+    smtp_url_file: Option<String>,
+
+    /// Sender of mails, such as "Tidings <tidings@example.com>"
+    #[arg(long, env = "TIDINGS_MAIL_FROM", value_name = "SENDER")]
+    mail_from: Option<String>,
+
+    /// Private networks that outgoing calls may reach, there by plain http too, such as 10.0.0.0/8,127.0.0.0/8; none when
+    /// not given
+    #[arg(long, env = "TIDINGS_ALLOW_NETWORKS", value_name = "CIDR,…")]
+    allow_networks: Option<String>,
+
+    /// Hosts that secure links may name, with all below them; those of Azure Blob Storage when not given
+    #[arg(long, env = "TIDINGS_DOWNLOAD_HOSTS", value_name = "HOST,…")]
+    download_hosts: Option<String>,
+
+    /// HTTP proxy for API, sign-in and downloads; none when not given
+    #[arg(long, env = "TIDINGS_PROXY", value_name = "URL", hide_env_values = true)]
+    proxy: Option<Secret>,
+}
+
+/// Where our rows are, as it was typed.
+#[derive(clap::Args)]
+pub struct GivenDatabase {
+    /// Postgres 15 or newer, postgres://user:password@host/database, direct or through a session pooler (DATABASE_URL
+    /// counts too); a private Postgres when not given
+    #[arg(long, env = "TIDINGS_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<Secret>,
+
+    /// A file that holds the address of the database
+    #[arg(long, env = "TIDINGS_DATABASE_URL_FILE", value_name = "FILE")]
+    database_url_file: Option<String>,
+
+    #[command(flatten)]
+    home: GivenHome,
+}
+
+/// What lies on this machine, as it was typed.
+#[derive(clap::Args)]
+pub struct GivenHome {
+    /// Holds the private Postgres, generated keys and the local archive; ./tidings-data when not given
+    #[arg(long, env = "TIDINGS_DATA_DIR", value_name = "FOLDER")]
+    data_dir: Option<String>,
+
+    /// Folder of the server programs for the private Postgres; looked for where they usually are when not given
+    #[arg(long, env = "TIDINGS_PG_BIN", value_name = "FOLDER")]
+    pg_bin: Option<String>,
+
+    /// Never fetch the server programs of the private Postgres
+    #[arg(long, env = "TIDINGS_NO_DOWNLOAD", value_parser = FalseyValueParser::new())]
+    no_download: bool,
+}
+
+/// What is logged and how, as it was typed.
+#[derive(clap::Args)]
+pub struct GivenLog {
+    /// What is logged, such as info or tidings=debug,warn; info when not given
+    #[arg(long, env = "TIDINGS_LOG", value_name = "FILTER", global = true)]
+    log: Option<String>,
+
+    /// text or json; text on a terminal, else json when not given
+    #[arg(long, env = "TIDINGS_LOG_FORMAT", value_name = "FORMAT", global = true)]
+    log_format: Option<String>,
+}
+
+/// Settings that were found right.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where to listen for all but what the world needs.
+    pub admin_listen: Option<SocketAddr>,
+    /// How the world reaches us, if that was said.
+    pub public_url: Option<Url>,
+    /// Where our rows are.
+    pub database: Database,
+    /// What lies on this machine.
+    pub home: Home,
+    /// The folder of the archive, if one was named.
+    pub archive: Option<PathBuf>,
+    /// Seals and signs, if it was given.
+    pub keyring: Option<Keyring>,
+    /// A key that may do everything.
+    pub admin_key: Option<Secret>,
+    /// How mails go out.
+    pub mail: Option<MailSettings>,
+    /// Private networks that may be called.
+    pub guard: Guard,
+    /// Hosts that secure links may name.
+    pub download_hosts: DownloadHosts,
+    /// For API, sign-in and downloads.
+    pub proxy: Option<Url>,
+}
+
+/// What lies on this machine.
+#[derive(Debug, Clone)]
+pub struct Home {
+    /// Holds the private Postgres, generated keys and the local archive.
+    pub data_dir: PathBuf,
+    /// The only folder to look for server programs in.
+    pub pg_bin: Option<PathBuf>,
+    /// Whether server programs may be fetched.
+    pub download: bool,
+}
+
+/// Which database.
+#[derive(Debug)]
+pub enum Database {
+    /// One that runs already. Boxed, as it is so much larger than the other.
+    Given(Box<PgConnectOptions>),
+    /// Our own, under the data directory.
+    Private,
+}
+
+/// What is logged and how.
+#[derive(Debug)]
+pub struct Log {
+    /// What is logged, if that was said.
+    pub filter: Option<EnvFilter>,
+    /// JSON or text, if that was said.
+    pub json: Option<bool>,
+}
+
+/// One setting that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its name in the environment.
+    pub variable: &'static str,
+    /// The shape of its value; of a secret no more than its length.
+    pub found: String,
+    /// What would be right.
+    pub expected: String,
+}
+
+/// All settings that are wrong.
+#[derive(Debug, thiserror::Error)]
+pub struct Wrong(pub Vec<Problem>);
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, verb) = (self.0.len(), if self.0.len() == 1 { "setting is" } else { "settings are" });
+        write!(f, "{count} {verb} wrong")?;
+        self.0.iter().try_for_each(|Problem { variable, found, expected }| {
+            write!(f, "\n  {variable}: found {found}, expected {expected}")
+        })
+    }
+}
+
+impl Given {
+    /// Checks every setting.
+    pub fn check(self) -> Result<Settings, Wrong> {
+        check::all(self)
+    }
+}
+
+impl GivenDatabase {
+    /// Checks what names the database.
+    pub fn check(self) -> Result<(Database, Home), Wrong> {
+        check::database_alone(self)
+    }
+}
+
+impl GivenHome {
+    /// Nothing here can be wrong by itself.
+    pub fn home(self) -> Home {
+        check::home(self)
+    }
+}
+
+impl GivenLog {
+    /// Checks what is said about the log.
+    pub fn check(self) -> Result<Log, Wrong> {
+        check::log(self)
+    }
+}
