@@ -37,14 +37,11 @@ enum Moment {
     Delivering,
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_kill_during_any_stage_leaves_one_report_one_file_and_one_message_id() {
     let moments =
         [Moment::Registering, Moment::CalledBack, Moment::Discovering, Moment::Downloading, Moment::Delivering];
-    let stories = moments.map(|moment| tokio::spawn(story(moment)));
-    for told in stories {
-        told.await.unwrap();
-    }
+    futures_util::future::join_all(moments.map(story)).await;
 }
 
 async fn story(moment: Moment) {
@@ -139,9 +136,12 @@ impl World {
 
     async fn ask_for_a_report(&self) {
         let settings = self.sandbox.world.settings().clone();
-        self.post("/subscriptions", json!({
-            "name": "kill", "endpoint": { "channel": "webhook", "url": self.receiver.url },
-        }))
+        self.post(
+            "/subscriptions",
+            json!({
+                "name": "kill", "endpoint": { "channel": "webhook", "url": self.receiver.url },
+            }),
+        )
         .await;
         let account = json!({
             "name": "Contoso", "program": "mpn", "tenant_id": settings.tenant, "client_id": settings.client_id,
