@@ -293,6 +293,7 @@ fn judge(status: StatusCode, headers: &reqwest::header::HeaderMap) -> Result<(),
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands where map_err wants a function")]
 fn disk(error: std::io::Error) -> Trouble {
     Trouble::Failure(Failure::transient(format!("failed to write to the archive: {error}")))
 }
