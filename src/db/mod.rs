@@ -66,8 +66,10 @@ pub async fn connect(
 ) -> Result<PgPool, sqlx::Error> {
     let options = options.application_name("tidings").options([("synchronous_commit", "on"), ("timezone", "UTC")]);
     let host = options.get_host().to_owned();
-    let pool =
-        PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(options);
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options.clone());
     let began = tokio::time::Instant::now();
     let mut said = None;
     loop {
