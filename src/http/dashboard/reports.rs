@@ -17,8 +17,6 @@ use super::text::{Moment, number, size};
 use crate::account::{self, Account};
 use crate::app::App;
 use crate::db::Stored;
-use crate::event;
-use crate::execution;
 use crate::id::ReportId;
 use crate::report::{self, Report};
 
@@ -172,11 +170,11 @@ async fn told(app: &App, id: ReportId) -> Result<Option<Value>, PageError> {
 
 /// The rows of a story, each kind bounded.
 async fn read(conn: &mut PgConnection, id: ReportId) -> Stored<Rows> {
-    let mut executions = execution::store::list(conn, Some(id), None, None, limit(MOST_EXECUTIONS + 1)).await?;
+    let mut executions = store::executions(conn, id, limit(MOST_EXECUTIONS + 1)).await?;
     let is_cut = executions.len() > MOST_EXECUTIONS;
     executions.truncate(MOST_EXECUTIONS);
     let ids: Vec<_> = executions.iter().map(|execution| execution.id).collect();
-    let events = event::store::list(conn, None, Some(id), None, MOST_EVENTS).await?;
+    let events = store::events(conn, id, MOST_EVENTS).await?;
     let event_ids: Vec<_> = events.iter().map(|event| event.id).collect();
     let deliveries = store::deliveries(conn, &event_ids, MOST_DELIVERIES).await?;
     let delivery_ids: Vec<_> = deliveries.iter().map(|delivery| delivery.id).collect();

@@ -3,11 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::store::{Attempt, Callback, Delivery, Download};
+use super::store::{Attempt, Callback, Delivery, Download, Event, Execution};
 use super::story::Rows;
 use super::text::{Moment, duration, number, size};
-use crate::event::{Event, Kind};
-use crate::execution::{Execution, FoundBy, State};
+use crate::event::Kind;
 use crate::id::{DeliveryId, FileId};
 
 const MOST_NAMED: usize = 12;
@@ -61,7 +60,7 @@ pub(super) enum What {
     },
     Event {
         title: &'static str,
-        word: &'static str,
+        word: String,
         detail: Option<String>,
         deliveries: Vec<Told>,
     },
@@ -135,18 +134,18 @@ impl Teller<'_> {
 
     pub(super) fn found(&self, execution: &Execution) -> Step {
         let what = What::Found {
-            by: match execution.found_by {
-                FoundBy::Callback => "asked because of the callback",
-                FoundBy::Schedule => "asked on schedule",
-                FoundBy::Manual => "asked by hand",
+            by: match execution.found_by.as_str() {
+                "callback" => "asked because of the callback",
+                "manual" => "asked by hand",
+                _ => "asked on schedule",
             },
             status: execution.status.clone(),
             generated: execution.generated_at.map(|at| Moment::new(at, self.now)),
-            remote_id: execution.remote_id.0.clone(),
+            remote_id: execution.remote_id.clone(),
             failure: execution.failure.clone(),
             silent: execution.silent,
         };
-        let tone = if execution.state == State::Failed { Tone::Bad } else { Tone::Calm };
+        let tone = if execution.state == "failed" { Tone::Bad } else { Tone::Calm };
         self.step(execution.found_at, tone, what)
     }
 
@@ -170,12 +169,12 @@ impl Teller<'_> {
     pub(super) fn event(&self, event: &Event) -> Step {
         let deliveries = self.rows.deliveries.iter().rev().filter(|delivery| delivery.event_id == event.id);
         let what = What::Event {
-            title: title(event.kind),
-            word: event.kind.as_str(),
+            title: title(&event.kind),
+            word: event.kind.clone(),
             detail: detail(event),
             deliveries: deliveries.map(|delivery| self.told(delivery)).collect(),
         };
-        self.step(event.occurred_at, tone(event.kind), what)
+        self.step(event.occurred_at, tone(&event.kind), what)
     }
 
     fn told(&self, delivery: &Delivery) -> Told {
@@ -235,7 +234,9 @@ fn file(download: &Download) -> Option<File> {
 }
 
 /// A kind of fact in a few words.
-pub(super) fn title(kind: Kind) -> &'static str {
+pub(super) fn title(kind: &str) -> &'static str {
+    // A kind that only a newer replica knows is shown by its word.
+    let Ok(kind) = kind.parse() else { return "Event" };
     match kind {
         Kind::ReportReady => "Report ready",
         Kind::ReportEmpty => "Report without rows",
@@ -254,7 +255,8 @@ pub(super) fn title(kind: Kind) -> &'static str {
 }
 
 /// How good or bad a fact is.
-pub(super) fn tone(kind: Kind) -> Tone {
+pub(super) fn tone(kind: &str) -> Tone {
+    let Ok(kind) = kind.parse() else { return Tone::Calm };
     match kind {
         Kind::ReportReady | Kind::ReportRecovered => Tone::Good,
         Kind::ReportFailed | Kind::AccountSignInRequired | Kind::SubscriptionSuspended => Tone::Bad,

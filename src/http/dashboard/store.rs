@@ -136,6 +136,59 @@ pub(super) async fn callbacks(conn: &mut PgConnection, report: ReportId, limit: 
     Ok(rows)
 }
 
+/// One run of a report.
+#[derive(Debug, Clone)]
+pub(super) struct Execution {
+    pub(super) id: ExecutionId,
+    pub(super) remote_id: String,
+    pub(super) status: String,
+    pub(super) state: String,
+    pub(super) found_by: String,
+    pub(super) silent: bool,
+    pub(super) generated_at: Option<DateTime<Utc>>,
+    pub(super) failure: Option<String>,
+    pub(super) found_at: DateTime<Utc>,
+    pub(super) updated_at: DateTime<Utc>,
+}
+
+/// Newest first.
+pub(super) async fn executions(conn: &mut PgConnection, report: ReportId, limit: i64) -> Stored<Vec<Execution>> {
+    let rows = sqlx::query_as!(
+        Execution,
+        r#"select id as "id: _", remote_id, status, state, found_by, silent, generated_at, failure, found_at, updated_at
+           from executions where report_id = $1 order by id desc limit $2"#,
+        report.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// A fact about a report.
+#[derive(Debug, Clone)]
+pub(super) struct Event {
+    pub(super) id: EventId,
+    pub(super) kind: String,
+    pub(super) occurred_at: DateTime<Utc>,
+    pub(super) execution_id: Option<ExecutionId>,
+    pub(super) data: serde_json::Value,
+}
+
+/// Newest first.
+pub(super) async fn events(conn: &mut PgConnection, report: ReportId, limit: i64) -> Stored<Vec<Event>> {
+    let rows = sqlx::query_as!(
+        Event,
+        r#"select id as "id: _", kind, occurred_at, execution_id as "execution_id: _", data
+           from events where report_id = $1 order by id desc limit $2"#,
+        report.0,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows)
+}
+
 /// How the fetch of an execution's file stands, and the file once it is stored.
 #[derive(Debug, Clone)]
 pub(super) struct Download {

@@ -10,6 +10,8 @@ pub(super) struct Moment {
     day: String,
     clock: String,
     ago: String,
+    /// Whether it is not ahead any more.
+    is_past: bool,
 }
 
 impl Moment {
@@ -21,6 +23,7 @@ impl Moment {
             day: at.format("%Y-%m-%d").to_string(),
             clock: at.format("%H:%M:%S").to_string(),
             ago: ago(at, now),
+            is_past: at <= now,
         }
     }
 }
