@@ -11,7 +11,7 @@ use url::Url;
 
 use super::guard::Viewer;
 use super::page::{Named, PageError, page, render};
-use super::store::{self, Health, Listed, Locked, MOST_COUNTED};
+use super::store::{self, Health, Listed, Locked, MOST_COUNTED, MOST_EVENTS, MOST_EXECUTIONS};
 use super::story::{self, Rows};
 use super::text::{Moment, number, size};
 use crate::account::{self, Account};
@@ -20,9 +20,7 @@ use crate::db::Stored;
 use crate::id::ReportId;
 use crate::report::{self, Report};
 
-const PAGE: usize = 50;
-const MOST_EXECUTIONS: usize = 20;
-const MOST_EVENTS: i64 = 100;
+const PAGE: i64 = 50;
 const MOST_CALLBACKS: i64 = 50;
 const MOST_DELIVERIES: i64 = 200;
 const MOST_ATTEMPTS: i64 = 20;
@@ -41,13 +39,12 @@ pub(super) async fn list(
 ) -> Result<Response, PageError> {
     let before = cursor.before.map(|text| text.parse()).transpose().map_err(|_| PageError::NotFound)?;
     let mut conn = app.pool.acquire().await?;
-    let mut rows = store::reports(&mut conn, before, limit(PAGE + 1)).await?;
+    let mut rows = store::reports(&mut conn, before, PAGE + 1).await?;
     let health = store::health(&mut conn).await?;
     let states = report::store::count(&mut conn).await?;
     let locked = store::locked_accounts(&mut conn).await?;
     drop(conn);
-    let older = rows.len() > PAGE;
-    rows.truncate(PAGE);
+    let older = cut(&mut rows, PAGE);
     let next = rows.last().filter(|_| older).map(|row| row.id.to_string());
     let now = app.clock.now();
     let reports: Vec<Row> = rows.into_iter().map(|row| listed(&app, row, now)).collect();
@@ -170,9 +167,8 @@ async fn told(app: &App, id: ReportId) -> Result<Option<Value>, PageError> {
 
 /// The rows of a story, each kind bounded.
 async fn read(conn: &mut PgConnection, id: ReportId) -> Stored<Rows> {
-    let mut executions = store::executions(conn, id, limit(MOST_EXECUTIONS + 1)).await?;
-    let is_cut = executions.len() > MOST_EXECUTIONS;
-    executions.truncate(MOST_EXECUTIONS);
+    let mut executions = store::executions(conn, id, MOST_EXECUTIONS + 1).await?;
+    let is_cut = cut(&mut executions, MOST_EXECUTIONS);
     let ids: Vec<_> = executions.iter().map(|execution| execution.id).collect();
     let events = store::events(conn, id, MOST_EVENTS).await?;
     let event_ids: Vec<_> = events.iter().map(|event| event.id).collect();
@@ -204,6 +200,10 @@ fn every(report: &Report) -> String {
     }
 }
 
-fn limit(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
+/// Keeps the first `most` rows; tells whether there were more.
+fn cut<T>(rows: &mut Vec<T>, most: i64) -> bool {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let is_more = rows.len() > most;
+    rows.truncate(most);
+    is_more
 }

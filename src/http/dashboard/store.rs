@@ -10,6 +10,10 @@ use crate::id::{DeliveryId, EventId, ExecutionId, FileId, ReportId};
 
 /// Counting stops here: that there are more is all one needs to know.
 pub(super) const MOST_COUNTED: i64 = 1000;
+/// A story goes back this many executions…
+pub(super) const MOST_EXECUTIONS: i64 = 20;
+/// …and facts.
+pub(super) const MOST_EVENTS: i64 = 100;
 const MOST_ALARMS: i64 = 20;
 
 /// The health at a glance.
@@ -293,12 +297,14 @@ pub(super) async fn attempts(conn: &mut PgConnection, deliveries: &[DeliveryId],
 pub(super) async fn version(conn: &mut PgConnection, report: ReportId) -> Stored<String> {
     let version = sqlx::query_scalar!(
         r#"with recent_executions as (
-               select * from executions where report_id = $1 order by id desc limit 20
+               select * from executions where report_id = $1 order by id desc limit $2
            ), recent_events as (
-               select id from events where report_id = $1 order by id desc limit 100
+               select id from events where report_id = $1 order by id desc limit $3
            )
            select md5(concat_ws('|',
                (select concat_ws(' ', updated_at, state, last_failure, expected_at, late_since) from reports where id = $1),
+               (select concat_ws(' ', state, last_failure) from accounts
+                where id = (select account_id from reports where id = $1)),
                (select concat_ws(' ', due_at, good_at) from checks where report_id = $1),
                (select id from callbacks where report_id = $1 order by id desc limit 1),
                (select string_agg(concat_ws(' ', id, state, updated_at), ',') from recent_executions),
@@ -308,7 +314,9 @@ pub(super) async fn version(conn: &mut PgConnection, report: ReportId) -> Stored
                (select string_agg(concat_ws(' ', id, state, tries, due_at), ',' order by id) from deliveries
                 where event_id in (select id from recent_events))
            )) as "version!""#,
-        report.0
+        report.0,
+        MOST_EXECUTIONS,
+        MOST_EVENTS
     )
     .fetch_one(conn)
     .await?;
