@@ -1,0 +1,104 @@
+//! Tells an open page that its report's story has changed, by server-sent events.
+//!
+//! The event carries the story's version and nothing else; the page's script fetches what is new, through the same door as
+//! everybody. Hints come in bursts, so a story is looked at a few times a second at most, and now and then without a hint.
+//! A connection ends after a while, so that a session that has ended ends its connections too: the browser comes back by
+//! itself and names the version it knows.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, Sse};
+use futures_util::{Stream, stream};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::guard::Viewer;
+use super::page::{Named, PageError};
+use super::store;
+use crate::app::App;
+use crate::db::Stored;
+use crate::id::ReportId;
+use crate::report;
+use crate::wake::Ear;
+
+const LONGEST_QUIET: Duration = Duration::from_secs(15);
+const LEAST_PAUSE: Duration = Duration::from_millis(200);
+const LIFE: Duration = Duration::from_mins(10);
+const MOST_CONNECTIONS: usize = 100;
+
+static PLACES: Semaphore = Semaphore::const_new(MOST_CONNECTIONS);
+
+/// The version that the page was made from.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct Known {
+    #[serde(default)]
+    version: String,
+}
+
+/// An event whenever the story of a report has changed.
+pub(super) async fn changes(
+    _: Viewer,
+    State(app): State<App>,
+    Named(id): Named<ReportId>,
+    Query(known): Query<Known>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, PageError> {
+    let place = PLACES.try_acquire().map_err(|_| PageError::Busy)?;
+    // Before the first look, so that no change falls between the two.
+    let ear = app.wake.ear();
+    report::store::find(&mut *app.pool.acquire().await?, id).await?.ok_or(PageError::NotFound)?;
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let known = last.map_or(known.version, str::to_owned);
+    let watch = Watch { app, id, ear, known, ends: Instant::now() + LIFE, looked: false, _place: place };
+    Ok(Sse::new(stream::unfold(watch, |mut watch| async {
+        let event = watch.next().await?;
+        Some((Ok(event), watch))
+    })))
+}
+
+struct Watch {
+    app: App,
+    id: ReportId,
+    ear: Ear,
+    known: String,
+    ends: Instant,
+    looked: bool,
+    _place: SemaphorePermit<'static>,
+}
+
+impl Watch {
+    /// The new version, or a sign of life after a quiet time; `None` when it is time to come back.
+    async fn next(&mut self) -> Option<Event> {
+        let quiet_until = Instant::now() + LONGEST_QUIET;
+        while Instant::now() < self.ends {
+            if self.looked {
+                let left = quiet_until.saturating_duration_since(Instant::now());
+                let _ = timeout(left, self.ear.any()).await;
+                sleep(LEAST_PAUSE).await;
+            }
+            self.looked = true;
+            match self.version().await {
+                Ok(version) if version != self.known => {
+                    self.known.clone_from(&version);
+                    return Some(Event::default().id(version).data("changed"));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "failed to watch a report's story");
+                    return None;
+                }
+            }
+            if Instant::now() >= quiet_until {
+                return Some(Event::default().comment("still here"));
+            }
+        }
+        None
+    }
+
+    async fn version(&self) -> Stored<String> {
+        store::version(&mut *self.app.pool.acquire().await?, self.id).await
+    }
+}
