@@ -45,7 +45,7 @@ enum Command {
 impl Command {
     /// What is logged when nobody says so: the commands that talk by themselves log no more than what is wrong.
     fn default_filter(&self) -> &'static str {
-        if matches!(self, Self::Serve(_)) { "info" } else { "warn" }
+        if matches!(self, Self::Serve(_)) { "info,sqlx::postgres::notice=warn" } else { "warn" }
     }
 }
 
