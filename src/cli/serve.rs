@@ -14,14 +14,13 @@ use super::database::Server;
 use super::{home, say, service, signals};
 use crate::app::{self, App};
 use crate::clock::Clock;
-use crate::config::{Database, Given, Settings};
+use crate::config::{Database, Settings};
 use crate::http::Listeners;
 use crate::insights::Program;
 use crate::telemetry;
 
 /// Runs until told to stop.
-pub(super) async fn run(given: Given) -> anyhow::Result<()> {
-    let mut settings = given.check()?;
+pub(super) async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     settings.home.data_dir = home::make(&settings.home.data_dir)?;
     say::line(concat!("tidings ", env!("CARGO_PKG_VERSION")));
@@ -125,7 +124,7 @@ impl Shown {
         if let Some(admin) = &listeners.admin {
             say::about("admin", &format!("http://{}", admin.local_addr()?));
         }
-        say::about("public", &format!("{} ({})", self.public_url, reach(app)?));
+        say::about("public", &format!("{} ({})", shown(&self.public_url), reach(app)?));
         let mail = if app.channels.mail_is_set() {
             "on"
         } else {
@@ -133,9 +132,17 @@ impl Shown {
         };
         say::about("mail", mail);
         let or_set = if self.admin_key_is_set { "TIDINGS_ADMIN_KEY, or the key in" } else { "the API key in" };
-        say::about("dashboard", &format!("{}: sign in with {or_set} {}", self.dashboard, self.key_file.display()));
+        say::about(
+            "dashboard",
+            &format!("{}: sign in with {or_set} {}", shown(&self.dashboard), self.key_file.display()),
+        );
         Ok(())
     }
+}
+
+/// Without the slash that stands for no path.
+fn shown(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
 }
 
 fn reach(app: &App) -> anyhow::Result<&'static str> {

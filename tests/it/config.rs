@@ -44,6 +44,7 @@ async fn all_wrong_settings_are_told_at_once_and_no_secret_with_them() {
         ("TIDINGS_ALLOW_NETWORKS", "everything"),
         ("TIDINGS_DOWNLOAD_HOSTS", "https://blob"),
         ("TIDINGS_PROXY", "ann:hunter22@proxy"),
+        ("TIDINGS_LOG", "tidings=loud"),
     ];
     for (name, value) in settings {
         command.env(name, value);
@@ -185,6 +186,19 @@ async fn a_database_used_with_another_secret_key_is_refused() {
 
     assert_eq!(second.code, Some(1));
     assert!(second.err.contains("TIDINGS_SECRET_KEY"), "{}", second.err);
+}
+
+#[tokio::test]
+async fn a_signal_that_is_passed_on_twice_counts_once() {
+    let (database, folder) = (fresh().await, tempfile::tempdir().unwrap());
+    let mut command = tidings(&["serve", "--listen", "127.0.0.1:0", "--data-dir", folder.path().to_str().unwrap()]);
+    let mut running = Running::start(command.env("DATABASE_URL", database.url()));
+    running.line("dashboard").await;
+
+    running.signal();
+    running.line("stopping").await;
+
+    assert_eq!(running.stop().await, Some(0));
 }
 
 #[tokio::test]

@@ -63,10 +63,15 @@ impl Running {
         tokio::time::timeout(DEADLINE, find).await.unwrap()
     }
 
-    /// Asks it to stop, and tells its exit code.
-    pub(crate) async fn stop(mut self) -> Option<i32> {
+    /// Asks it to stop.
+    pub(crate) fn signal(&self) {
         let pid = nix::unistd::Pid::from_raw(self.child.id().unwrap().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    }
+
+    /// Asks it to stop, and tells its exit code.
+    pub(crate) async fn stop(mut self) -> Option<i32> {
+        self.signal();
         tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await.unwrap().unwrap().code()
     }
 }
