@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Database, Settings};
 use crate::http::Listeners;
 use crate::insights::Program;
+use crate::secret::Secret;
 use crate::telemetry;
 
 /// Runs until told to stop.
@@ -44,39 +45,46 @@ async fn serve(
     let Some(pool) = stop.run_until_cancelled(server.migrated()).await else { return Ok(()) };
     let pool = pool?;
     let data_dir = settings.home.data_dir.clone();
-    let admin_key_is_set = settings.admin_key.is_some();
     let (local_key, key_file) = home::admin_key(&data_dir)?;
-    let public_url = match settings.public_url.clone() {
-        Some(url) => url,
-        None => base_url(listeners.main.local_addr()?)?,
-    };
-    let dashboard = match &listeners.admin {
-        Some(listener) => base_url(listener.local_addr()?)?,
-        None => public_url.clone(),
-    };
-    let settings = app::Settings {
-        dashboard_is_public: listeners.admin.is_none(),
-        keyring: match settings.keyring {
-            Some(keyring) => keyring,
-            None => home::keyring(&data_dir)?,
+    let settings = app_settings(settings, &listeners, local_key)?;
+    let shown = Shown {
+        dashboard: match &listeners.admin {
+            Some(listener) => base_url(listener.local_addr()?)?,
+            None => settings.public_url.clone(),
         },
-        admin_key: settings.admin_key,
-        local_key: Some(local_key),
-        mail: settings.mail,
-        archive: settings.archive.unwrap_or_else(|| data_dir.join("archive")),
-        guard: settings.guard,
-        proxy: settings.proxy,
-        download_hosts: settings.download_hosts,
-        sandbox_page: None,
-        metrics: Some(telemetry::metrics()),
-        public_url,
+        public_url: settings.public_url.clone(),
+        admin_key_is_set: settings.admin_key.is_some(),
+        key_file,
     };
-    let shown = Shown { dashboard, key_file, admin_key_is_set, public_url: settings.public_url.clone() };
     let app = App::build(pool.clone(), Clock::system(), settings).await?;
     shown.say(&app, &listeners, server, &data_dir)?;
     let served = service::run(app, listeners, stop).await;
     pool.close().await;
     served
+}
+
+fn app_settings(settings: Settings, listeners: &Listeners, local_key: Secret) -> anyhow::Result<app::Settings> {
+    let data_dir = &settings.home.data_dir;
+    Ok(app::Settings {
+        public_url: match settings.public_url {
+            Some(url) => url,
+            None => base_url(listeners.main.local_addr()?)?,
+        },
+        dashboard_is_public: listeners.admin.is_none(),
+        keyring: match settings.keyring {
+            Some(keyring) => keyring,
+            None => home::keyring(data_dir)?,
+        },
+        archive: settings.archive.unwrap_or_else(|| data_dir.join("archive")),
+        admin_key: settings.admin_key,
+        local_key: Some(local_key),
+        mail: settings.mail,
+        guard: settings.guard,
+        proxy: settings.proxy,
+        download_hosts: settings.download_hosts,
+        sandbox_page: None,
+        metrics: Some(telemetry::metrics()),
+    })
 }
 
 async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {
