@@ -27,7 +27,7 @@ pub enum NotWritten {
 struct Waiting<I, O> {
     item: I,
     answer: oneshot::Sender<Option<O>>,
-    _room: OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 }
 
 /// A queue before one or more writers. The writers end when all clones of it are dropped and the rest is written.
@@ -63,7 +63,7 @@ impl<I: Send + 'static, O: Send + 'static> Batch<I, O> {
         let bytes = u32::try_from(bytes).unwrap_or(MOST_BYTES).min(MOST_BYTES);
         let room = self.room.clone().try_acquire_many_owned(bytes).map_err(|_| NotWritten::Full)?;
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { item, answer, _room: room }).map_err(|_| NotWritten::Full)?;
+        self.queue.try_send(Waiting { item, answer, room }).map_err(|_| NotWritten::Full)?;
         answered.await.ok().flatten().ok_or(NotWritten::Failed)
     }
 }
@@ -79,7 +79,7 @@ where
             return;
         }
         let (items, answers): (Vec<I>, Vec<_>) =
-            batch.into_iter().map(|one| (one.item, (one.answer, one._room))).unzip();
+            batch.into_iter().map(|one| (one.item, (one.answer, one.room))).unzip();
         let mut outcomes = write(items).await.map(Vec::into_iter);
         for (answer, _room) in answers {
             let outcome = outcomes.as_mut().and_then(Iterator::next);

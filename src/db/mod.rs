@@ -12,7 +12,7 @@ mod migrate;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{ConnectOptions, PgConnection, PgPool, Postgres, Transaction};
 
 pub use migrate::{MigrateError, migrate, migrator};
 
@@ -22,6 +22,7 @@ pub const LEASE: Duration = Duration::from_secs(30);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const START_WAIT: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_secs(1);
+const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// What can go wrong with a row or the database.
 #[derive(Debug, thiserror::Error)]
@@ -65,17 +66,26 @@ pub async fn connect(
 ) -> Result<PgPool, sqlx::Error> {
     let options = options.application_name("tidings").options([("synchronous_commit", "on"), ("timezone", "UTC")]);
     let host = options.get_host().to_owned();
-    let pool =
-        PgPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(options);
+    let pool = PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options.clone());
     let began = tokio::time::Instant::now();
+    let mut said = None;
     loop {
-        match pool.acquire().await {
-            Ok(_) => return Ok(pool),
-            Err(error) if began.elapsed() + START_PAUSE > START_WAIT || !may_pass(&error) => return Err(error),
-            Err(error) => say(&format!(
-                "the database at {host} does not answer yet ({error}); waiting up to {} s more",
-                START_WAIT.saturating_sub(began.elapsed()).as_secs()
-            )),
+        // Not through the pool: it hides why a connection could not be made.
+        let error = match tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await {
+            Ok(Ok(_)) => return Ok(pool),
+            Ok(Err(error)) => error,
+            Err(_) => sqlx::Error::PoolTimedOut,
+        };
+        if began.elapsed() + START_PAUSE > START_WAIT || !may_pass(&error) {
+            return Err(error);
+        }
+        if said.is_none_or(|said: tokio::time::Instant| said.elapsed() > SAY_EVERY) {
+            said = Some(tokio::time::Instant::now());
+            let left = START_WAIT.saturating_sub(began.elapsed()).as_secs();
+            say(&format!("the database at {host} does not answer yet ({error}); waiting up to {left} s more"));
         }
         tokio::time::sleep(START_PAUSE).await;
     }

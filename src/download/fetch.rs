@@ -115,7 +115,7 @@ impl Fetch {
         let report = report::store::find(&mut conn, claim.report_id).await?.ok_or(StoreError::Lost)?;
         drop(conn);
         let renew = || async { store::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
-        match lease::while_renewing(self.fetch(&claim, &report, &execution), renew).await? {
+        match lease::while_renewing(Box::pin(self.fetch(&claim, &report, &execution)), renew).await? {
             Ok(fetched) => self.stored(&claim, &report, &execution, fetched).await?,
             Err(Trouble::Call(CallError::Store(error))) => return Err(error),
             Err(Trouble::Call(CallError::Waiting(why))) => {
@@ -293,6 +293,7 @@ fn judge(status: StatusCode, headers: &reqwest::header::HeaderMap) -> Result<(),
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "stands where map_err wants a function")]
 fn disk(error: std::io::Error) -> Trouble {
     Trouble::Failure(Failure::transient(format!("failed to write to the archive: {error}")))
 }

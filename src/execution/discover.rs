@@ -42,7 +42,7 @@ impl Discover {
     /// Asks for the executions of one report, and records what is new.
     pub async fn perform(&self, check: Check) -> Stored<()> {
         let renew = || check::renew(&self.pool, &check, self.clock.now());
-        let answer = lease::while_renewing(self.ask(&check), renew).await?;
+        let answer = lease::while_renewing(Box::pin(self.ask(&check)), renew).await?;
         let now = self.clock.now();
         let mut tx = self.pool.begin().await?;
         match answer {

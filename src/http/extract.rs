@@ -30,7 +30,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
                 if inner.is_data() {
                     let message = inner.to_string();
                     // The place in the text tells nothing that the field does not.
-                    let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+                    let message = plain(message.split(" at line ").next().unwrap_or_default());
                     Err(ApiError::field(if path == "." { "body" } else { &path }, message))
                 } else {
                     Err(ApiError::Malformed(format!("the body is not JSON: {inner}")))
@@ -48,8 +48,18 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let query = Query::<T>::from_request_parts(parts, app).await;
-        query.map(|Query(value)| Self(value)).map_err(|error| ApiError::field("query string", error.body_text()))
+        query.map(|Query(value)| Self(value)).map_err(|error| {
+            let text = error.body_text();
+            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+            let (field, message) = text.split_once(": ").unwrap_or(("query string", text));
+            ApiError::field(field, plain(message))
+        })
     }
+}
+
+/// The same without the names that only Rust has for numbers.
+fn plain(message: &str) -> String {
+    ["i32", "i64", "u32"].iter().fold(message.to_owned(), |text, name| text.replace(name, "a whole number"))
 }
 
 /// The last id of the path; a text that is no id names nothing.

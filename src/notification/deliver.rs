@@ -98,7 +98,8 @@ impl Deliver {
         let started_at = self.clock.now();
         let message = message::compose(&self.links, claim.id, &subscription, &event, file.as_ref(), started_at);
         let renew = || async { deliveries::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
-        let answer = lease::while_renewing(self.channels.send(&endpoint, &message, started_at), renew).await?;
+        let answer =
+            lease::while_renewing(Box::pin(self.channels.send(&endpoint, &message, started_at)), renew).await?;
         let finished_at = self.clock.now();
         let outcome = judge(claim, &answer, (started_at, finished_at), self.clock.new_id());
         let gone = matches!(&answer, Err(refusal) if refusal.class == Class::Gone);

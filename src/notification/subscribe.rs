@@ -70,7 +70,7 @@ impl Draft {
         if let Some(Err(refused)) = endpoint.as_ref().map(|endpoint| endpoint.check(guard)) {
             errors.add(&format!("endpoint.{}", refused.field), refused.message);
         }
-        let terms = check_terms(&mut errors, self.name, self.events, self.report_ids, self.owner, self.first_rows);
+        let terms = check_terms(&mut errors, &self.name, self.events, self.report_ids, self.owner, self.first_rows);
         match endpoint {
             Some(endpoint) => errors.result(Checked {
                 name: terms.name,
@@ -110,13 +110,13 @@ impl Checked {
 /// Checks all that is not the endpoint.
 pub fn check_terms(
     errors: &mut FieldErrors,
-    name: String,
+    name: &str,
     events: Option<Vec<String>>,
     report_ids: Option<Vec<ReportId>>,
     owner: Option<String>,
     first_rows: FirstRows,
 ) -> Terms {
-    errors.text("name", &name, 100);
+    errors.text("name", name, 100);
     let kinds = events.map(|words| {
         errors.expect(!words.is_empty(), "events", "must name at least one kind; leave it out for all");
         words.iter().take(100).filter_map(|word| known_kind(errors, word)).collect()

@@ -1,8 +1,8 @@
 //! When to ask the API for executions of a report.
 //!
 //! A check is due when a callback came, when a run is expected by schedule, when somebody asks, and once after each start.
-//! Each of these makes a run *expected*: it is asked for quickly at first, then each minute for an hour, then each ten
-//! minutes, until something new is found. A call during a check is never forgotten: a check remembers how many calls there
+//! Each of these makes a run *expected*: it is asked for quickly at first, then each minute for an hour, and one that is
+//! overdue each ten minutes after that, until something new is found. A call during a check is never forgotten: a check remembers how many calls there
 //! were when it was claimed, and one that ends with more is due again at once. A thousand calls mean a handful of checks.
 
 use std::time::Duration;
@@ -90,10 +90,12 @@ pub async fn answered(
     let (calls, expected_since, tries) = checks::lock(conn, check).await?;
     let report = store::find(conn, check.report_id).await?.ok_or(db::StoreError::Lost)?;
     let called_meanwhile = calls > check.calls;
+    let overdue = report.expected_at.filter(|at| *at <= now);
     let expected_since = match (found && !called_meanwhile, open) {
         (_, true) => expected_since.or(Some(now)),
         (true, false) => None,
-        (false, false) => expected_since.or_else(|| report.expected_at.filter(|at| *at <= now)),
+        // An hour is enough for what only might come; what is overdue is asked for until it comes.
+        (false, false) => expected_since.filter(|since| now - *since < HOUR).or(overdue),
     };
     let next = match expected_since {
         Some(since) => next_question(since, tries, now),

@@ -41,7 +41,7 @@ impl Register {
     /// Does one thing for one report, and records what came of it.
     pub async fn perform(&self, claim: Claimed) -> Stored<()> {
         let renew = || async { store::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
-        match lease::while_renewing(self.act(&claim), renew).await? {
+        match lease::while_renewing(Box::pin(self.act(&claim)), renew).await? {
             Ok(()) => {}
             Err(CallError::Store(error)) => return Err(error),
             Err(CallError::Waiting(why)) => {
@@ -81,7 +81,11 @@ impl Register {
         let api_url = self.api_url(report).await?;
         let address = self.addresses.for_report(report.id, &api_url);
         let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
-        let ours = there.into_iter().find(|remote| self.is_ours(remote, report, &query_id));
+        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        let past = store::past_registrations(&mut conn, report.id).await?;
+        drop(conn);
+        let ours =
+            there.into_iter().find(|remote| !past.contains(&remote.id) && self.is_ours(remote, report, &query_id));
         let start_at = report.start_at.zip(report.interval_hours);
         let start_at = start_at.map(|(start, interval)| next_start(start, interval, self.clock.now()));
         let (remote, start_at) = match ours {
@@ -148,10 +152,13 @@ impl Register {
     }
 
     fn is_ours(&self, remote: &insights::Report, report: &Report, query: &insights::QueryId) -> bool {
-        let runs = !remote.status.eq_ignore_ascii_case("inactive");
-        runs && match &remote.callback_url {
+        match &remote.callback_url {
+            // Our own, even if it has run for the last time since: its executions are to be told.
             Some(address) => self.addresses.is_ours(address.expose(), report.id),
-            None => remote.name == report.name.trim() && remote.query_id.as_ref() == Some(query),
+            None => {
+                let runs = !remote.status.eq_ignore_ascii_case("inactive");
+                runs && remote.name == report.name.trim() && remote.query_id.as_ref() == Some(query)
+            }
         }
     }
 

@@ -4,6 +4,8 @@ mod channel;
 mod config;
 mod demo;
 mod embedded;
+mod kill;
 mod mail;
 mod sandbox;
+mod story;
 mod support;

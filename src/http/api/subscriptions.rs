@@ -188,7 +188,7 @@ async fn change(
     let words = |kinds: Vec<Kind>| kinds.into_iter().map(|kind| kind.as_str().to_owned()).collect();
     let terms = subscribe::check_terms(
         &mut errors,
-        input.name.unwrap_or(old.name),
+        &input.name.unwrap_or(old.name),
         input.events.or_else(|| old.kinds.map(words)),
         input.report_ids.or(old.report_ids),
         input.owner.or(old.owner),

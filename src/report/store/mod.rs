@@ -309,6 +309,15 @@ pub(super) async fn registered(
     db::one(&result)
 }
 
+/// Under which ids the API knew the report before: those are not taken up again.
+pub(super) async fn past_registrations(conn: &mut PgConnection, id: ReportId) -> Stored<Vec<insights::ReportId>> {
+    let ids =
+        sqlx::query_scalar!("select remote_id from registrations where report_id = $1 and ended_at is not null", id.0)
+            .fetch_all(conn)
+            .await?;
+    Ok(ids.into_iter().map(insights::ReportId).collect())
+}
+
 /// Records what the API has of the report now.
 pub(super) async fn is_there(conn: &mut PgConnection, claim: &Claimed, there: There, now: DateTime<Utc>) -> Stored<()> {
     if there == There::None {

@@ -1,5 +1,6 @@
 //! What several areas of tests share.
 
+pub(crate) mod app;
 pub(crate) mod command;
 pub(crate) mod database;
 pub(crate) mod message;
