@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access::{self, Access};
@@ -107,6 +108,8 @@ pub struct App {
     pub fan_out: FanOut,
     /// Delivers.
     pub deliver: Deliver,
+    /// Told when the service stops: what would never end by itself ends then.
+    pub stopping: CancellationToken,
     /// A page to link to from the dashboard.
     pub sandbox_page: Option<Url>,
     /// Renders the metrics.
@@ -153,6 +156,7 @@ impl App {
                 wake.clone(),
             ),
             guard: settings.guard,
+            stopping: CancellationToken::new(),
             sandbox_page: settings.sandbox_page,
             metrics: settings.metrics,
             pool,

@@ -2,11 +2,10 @@
 
 use super::database::Server;
 use super::{home, say};
-use crate::config::{Database, GivenDatabase};
+use crate::config::{Database, Home};
 
 /// Migrates and ends.
-pub(super) async fn run(given: GivenDatabase) -> anyhow::Result<()> {
-    let (database, mut home) = given.check()?;
+pub(super) async fn run(database: Database, mut home: Home) -> anyhow::Result<()> {
     if matches!(database, Database::Private) {
         home.data_dir = home::make(&home.data_dir)?;
     }

@@ -15,8 +15,11 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Given, GivenDatabase, GivenLog};
+use crate::config::{self, Given, GivenDatabase, GivenLog, Log};
 use crate::telemetry;
+
+/// For commands that talk by themselves: no more is logged than what is wrong, unless somebody says so.
+const QUIET: &str = "warn";
 
 /// Registers Partner Insights reports, hears when they are ready, archives them and tells everyone who asked
 #[derive(clap::Parser)]
@@ -42,28 +45,39 @@ enum Command {
     Openapi,
 }
 
-impl Command {
-    /// What is logged when nobody says so: the commands that talk by themselves log no more than what is wrong.
-    fn default_filter(&self) -> &'static str {
-        if matches!(self, Self::Serve(_)) { "info" } else { "warn" }
-    }
-}
-
 /// Runs the command to its end.
 pub async fn run(cli: Cli) -> anyhow::Result<()> {
-    let log = cli.log.check()?;
-    let filter = log.filter.unwrap_or_else(|| EnvFilter::new(cli.command.default_filter()));
-    telemetry::start_log(filter, log.json.unwrap_or_else(|| !std::io::stderr().is_terminal()));
+    let log = cli.log.check();
     match cli.command {
-        Command::Demo(arguments) => demo::run(arguments).await,
-        Command::Serve(given) => serve::run(*given).await,
-        Command::Sandbox(arguments) => sandbox::run(*arguments).await,
-        Command::Migrate(given) => migrate::run(given).await,
+        Command::Serve(given) => {
+            let (log, settings) = config::both(log, given.check())?;
+            start_log(log, "info,sqlx::postgres::notice=warn");
+            serve::run(settings).await
+        }
+        Command::Migrate(given) => {
+            let (log, (database, home)) = config::both(log, given.check())?;
+            start_log(log, QUIET);
+            migrate::run(database, home).await
+        }
+        Command::Demo(arguments) => {
+            start_log(log?, QUIET);
+            demo::run(arguments).await
+        }
+        Command::Sandbox(arguments) => {
+            start_log(log?, QUIET);
+            sandbox::run(*arguments).await
+        }
         Command::Openapi => {
+            start_log(log?, QUIET);
             openapi::run();
             Ok(())
         }
     }
+}
+
+fn start_log(log: Log, default_filter: &str) {
+    let filter = log.filter.unwrap_or_else(|| EnvFilter::new(default_filter));
+    telemetry::start_log(filter, log.json.unwrap_or_else(|| !std::io::stderr().is_terminal()));
 }
 
 #[cfg(test)]

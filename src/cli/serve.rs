@@ -14,14 +14,14 @@ use super::database::Server;
 use super::{home, say, service, signals};
 use crate::app::{self, App};
 use crate::clock::Clock;
-use crate::config::{Database, Given, Settings};
+use crate::config::{Database, Settings};
 use crate::http::Listeners;
 use crate::insights::Program;
+use crate::secret::Secret;
 use crate::telemetry;
 
 /// Runs until told to stop.
-pub(super) async fn run(given: Given) -> anyhow::Result<()> {
-    let mut settings = given.check()?;
+pub(super) async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let stop = signals::stop()?;
     settings.home.data_dir = home::make(&settings.home.data_dir)?;
     say::line(concat!("tidings ", env!("CARGO_PKG_VERSION")));
@@ -45,39 +45,46 @@ async fn serve(
     let Some(pool) = stop.run_until_cancelled(server.migrated()).await else { return Ok(()) };
     let pool = pool?;
     let data_dir = settings.home.data_dir.clone();
-    let admin_key_is_set = settings.admin_key.is_some();
     let (local_key, key_file) = home::admin_key(&data_dir)?;
-    let public_url = match settings.public_url.clone() {
-        Some(url) => url,
-        None => base_url(listeners.main.local_addr()?)?,
-    };
-    let dashboard = match &listeners.admin {
-        Some(listener) => base_url(listener.local_addr()?)?,
-        None => public_url.clone(),
-    };
-    let settings = app::Settings {
-        dashboard_is_public: listeners.admin.is_none(),
-        keyring: match settings.keyring {
-            Some(keyring) => keyring,
-            None => home::keyring(&data_dir)?,
+    let settings = app_settings(settings, &listeners, local_key)?;
+    let shown = Shown {
+        dashboard: match &listeners.admin {
+            Some(listener) => base_url(listener.local_addr()?)?,
+            None => settings.public_url.clone(),
         },
-        admin_key: settings.admin_key,
-        local_key: Some(local_key),
-        mail: settings.mail,
-        archive: settings.archive.unwrap_or_else(|| data_dir.join("archive")),
-        guard: settings.guard,
-        proxy: settings.proxy,
-        download_hosts: settings.download_hosts,
-        sandbox_page: None,
-        metrics: Some(telemetry::metrics()),
-        public_url,
+        public_url: settings.public_url.clone(),
+        admin_key_is_set: settings.admin_key.is_some(),
+        key_file,
     };
-    let shown = Shown { dashboard, key_file, admin_key_is_set, public_url: settings.public_url.clone() };
     let app = App::build(pool.clone(), Clock::system(), settings).await?;
     shown.say(&app, &listeners, server, &data_dir)?;
     let served = service::run(app, listeners, stop).await;
     pool.close().await;
     served
+}
+
+fn app_settings(settings: Settings, listeners: &Listeners, local_key: Secret) -> anyhow::Result<app::Settings> {
+    let data_dir = &settings.home.data_dir;
+    Ok(app::Settings {
+        public_url: match settings.public_url {
+            Some(url) => url,
+            None => base_url(listeners.main.local_addr()?)?,
+        },
+        dashboard_is_public: listeners.admin.is_none(),
+        keyring: match settings.keyring {
+            Some(keyring) => keyring,
+            None => home::keyring(data_dir)?,
+        },
+        archive: settings.archive.unwrap_or_else(|| data_dir.join("archive")),
+        admin_key: settings.admin_key,
+        local_key: Some(local_key),
+        mail: settings.mail,
+        guard: settings.guard,
+        proxy: settings.proxy,
+        download_hosts: settings.download_hosts,
+        sandbox_page: None,
+        metrics: Some(telemetry::metrics()),
+    })
 }
 
 async fn listen(settings: &Settings) -> anyhow::Result<Listeners> {
@@ -125,7 +132,7 @@ impl Shown {
         if let Some(admin) = &listeners.admin {
             say::about("admin", &format!("http://{}", admin.local_addr()?));
         }
-        say::about("public", &format!("{} ({})", self.public_url, reach(app)?));
+        say::about("public", &format!("{} ({})", shown(&self.public_url), reach(app)?));
         let mail = if app.channels.mail_is_set() {
             "on"
         } else {
@@ -133,9 +140,17 @@ impl Shown {
         };
         say::about("mail", mail);
         let or_set = if self.admin_key_is_set { "TIDINGS_ADMIN_KEY, or the key in" } else { "the API key in" };
-        say::about("dashboard", &format!("{}: sign in with {or_set} {}", self.dashboard, self.key_file.display()));
+        say::about(
+            "dashboard",
+            &format!("{}: sign in with {or_set} {}", shown(&self.dashboard), self.key_file.display()),
+        );
         Ok(())
     }
+}
+
+/// Without the slash that stands for no path.
+fn shown(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
 }
 
 fn reach(app: &App) -> anyhow::Result<&'static str> {

@@ -22,6 +22,8 @@ const DEFAULT_DATA_DIR: &str = "./tidings-data";
 const SHORTEST_ADMIN_KEY: usize = 24;
 const LONGEST_SHOWN: usize = 60;
 const LARGEST_FILE: u64 = 64 * 1024;
+const MAIL_SERVER: &str = "smtp://user:password@host:587, smtps://…, or ?tls=required or ?tls=none behind it";
+const SENDER: &str = "a sender such as Tidings <tidings@example.com>";
 
 pub(super) fn all(given: Given) -> Result<Settings, Wrong> {
     let mut problems = Problems::default();
@@ -221,25 +223,20 @@ fn mail(
     smtp_url_file: Option<String>,
     from: Option<String>,
 ) -> Option<MailSettings> {
-    let (any_server, any_sender) = (Secret::new("smtp://localhost"), "tidings@example.com");
-    let server = ("TIDINGS_SMTP_URL", smtp_url);
-    let server_is_given =
-        server.1.as_ref().is_some_and(|url| !url.expose().trim().is_empty()) || smtp_url_file.is_some();
-    let server = problems.secret(server, ("TIDINGS_SMTP_URL_FILE", smtp_url_file), |url| {
-        let expected = "smtp://user:password@host:587, smtps://…, or ?tls=required or ?tls=none behind it";
-        MailSettings::parse(url, any_sender).map(|_| url.clone()).map_err(|_| expected.into())
+    let is_filled = |text: Option<&str>| text.is_some_and(|text| !text.trim().is_empty());
+    let server_is_given = is_filled(smtp_url.as_ref().map(Secret::expose)) || is_filled(smtp_url_file.as_deref());
+    let sender_is_given = is_filled(from.as_deref());
+    let file = ("TIDINGS_SMTP_URL_FILE", smtp_url_file);
+    let server = problems.secret(("TIDINGS_SMTP_URL", smtp_url), file, |url| {
+        let read = MailSettings::parse(url, "tidings@example.com");
+        read.map(|_| url.clone()).map_err(|_| MAIL_SERVER.into())
     });
-    let sender_is_given = from.as_ref().is_some_and(|from| !from.trim().is_empty());
     let from = problems.text("TIDINGS_MAIL_FROM", from, |from| {
-        let expected = "a sender such as Tidings <tidings@example.com>";
-        MailSettings::parse(&any_server, from).map(|_| from.to_owned()).map_err(|_| expected.into())
+        let read = MailSettings::parse(&Secret::new("smtp://localhost"), from);
+        read.map(|_| from.to_owned()).map_err(|_| SENDER.into())
     });
     if server_is_given && !sender_is_given {
-        problems.add(
-            "TIDINGS_MAIL_FROM",
-            "nothing",
-            "a sender such as Tidings <tidings@example.com>, for TIDINGS_SMTP_URL",
-        );
+        problems.add("TIDINGS_MAIL_FROM", "nothing", format!("{SENDER}, as TIDINGS_SMTP_URL is set"));
     }
     MailSettings::parse(&server?, &from?).ok()
 }

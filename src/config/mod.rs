@@ -122,12 +122,12 @@ pub struct GivenHome {
 /// What is logged and how, as it was typed.
 #[derive(clap::Args)]
 pub struct GivenLog {
-    /// What is logged, such as info or tidings=debug,warn; info when not given
-    #[arg(long, env = "TIDINGS_LOG", value_name = "FILTER", global = true)]
+    /// What is logged, such as info or tidings=debug,warn; info when not given (warn for all but serve)
+    #[arg(long, env = "TIDINGS_LOG", value_name = "FILTER", global = true, display_order = 100)]
     log: Option<String>,
 
     /// text or json; text on a terminal, else json when not given
-    #[arg(long, env = "TIDINGS_LOG_FORMAT", value_name = "FORMAT", global = true)]
+    #[arg(long, env = "TIDINGS_LOG_FORMAT", value_name = "FORMAT", global = true, display_order = 101)]
     log_format: Option<String>,
 }
 
@@ -211,6 +211,15 @@ impl fmt::Display for Wrong {
         self.0.iter().try_for_each(|Problem { variable, found, expected }| {
             write!(f, "\n  {variable}: found {found}, expected {expected}")
         })
+    }
+}
+
+/// Two checks in one: what either found wrong is told together.
+pub fn both<A, B>(one: Result<A, Wrong>, other: Result<B, Wrong>) -> Result<(A, B), Wrong> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(wrong), Ok(_)) | (Ok(_), Err(wrong)) => Err(wrong),
+        (Err(one), Err(other)) => Err(Wrong([one.0, other.0].concat())),
     }
 }
 

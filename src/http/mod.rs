@@ -37,6 +37,11 @@ pub struct Listeners {
 
 /// Serves until told to stop; returns when the connections have ended or had their time.
 pub async fn serve(app: App, listeners: Listeners, stop: CancellationToken) {
+    let (told, stopping) = (stop.clone(), app.stopping.clone());
+    tokio::spawn(async move {
+        told.cancelled().await;
+        stopping.cancel();
+    });
     match listeners.admin {
         None => serve::accept(listeners.main, router(app), stop).await,
         Some(admin) => {

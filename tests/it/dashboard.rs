@@ -73,6 +73,7 @@ async fn place() -> Place {
         mail: None,
         archive: archive.path().into(),
         sandbox_page: Some("http://127.0.0.1:8080/sandbox".parse().unwrap()),
+        metrics: None,
     };
     let app = App::build(database.pool.clone(), clock.clone(), settings).await.unwrap();
     let router = tidings::http::router(app.clone());

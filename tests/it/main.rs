@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "what can't go on in a test should end it, in its helpers too")]
 
 mod channel;
+mod config;
 mod dashboard;
+mod demo;
 mod embedded;
 mod kill;
 mod mail;

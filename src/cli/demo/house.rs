@@ -12,7 +12,6 @@ use url::Url;
 
 use super::show::Show;
 use super::store;
-use super::story::Told;
 use crate::app::{self, App};
 use crate::channel::MailSettings;
 use crate::cli::database::Server;
@@ -84,15 +83,11 @@ impl House {
         Ok(Self { app, sandbox, listeners: Some(Listeners { main: listener, admin: None }), url, key })
     }
 
-    /// Says where to look.
-    pub(super) async fn show_around(&self, show: &Show, told: Option<&Told>) -> anyhow::Result<()> {
+    /// Says where to look while the house is open.
+    pub(super) async fn say_places(&self) -> anyhow::Result<()> {
         let link = self.app.access.sign_in_link().await?;
         let dashboard = self.url.join("sign-in/")?.join(link.expose())?;
-        show.heading("Where to look");
         say::about("dashboard", &format!("{dashboard}  (signs you in, once)"));
-        if let Some(told) = told {
-            say::about("report file", &told.file.display().to_string());
-        }
         say::about(
             "sandbox",
             &format!("{}  (what was called, mailed and posted)", self.sandbox.url().join("sandbox")?),

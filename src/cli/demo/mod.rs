@@ -12,14 +12,14 @@ mod story;
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use tokio_util::sync::CancellationToken;
 
 use self::house::House;
 use self::show::Show;
 use self::story::Story;
 use super::database::Server;
-use super::{home, service, signals};
+use super::{home, say, service, signals};
 use crate::config::GivenHome;
 
 #[derive(clap::Args)]
@@ -58,23 +58,33 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn play(mut house: House, show: &Show, once: bool, stop: CancellationToken) -> anyhow::Result<()> {
     let listeners = house.listeners.take().context("the house has been opened before")?;
     let service = tokio::spawn(service::run(house.app.clone(), listeners, stop.clone()));
-    let told = match stop.run_until_cancelled(Story::new(&house, show)?.tell()).await {
-        Some(told) => told,
-        None => Err(anyhow::anyhow!("stopped before the story was told")),
-    };
-    if !stop.is_cancelled() {
-        let shown = house.show_around(show, told.as_ref().ok()).await;
-        if !once && shown.is_ok() {
-            show.stays_up(told.as_ref().err());
-            stop.cancelled().await;
-        }
+    let told = stop.run_until_cancelled(Story::new(&house, show)?.tell()).await;
+    let told = told.unwrap_or_else(|| Err(anyhow!("stopped before the story was told")));
+    if let Ok(told) = &told {
+        show.heading("Where to look");
+        say::about("report file", &told.file.display().to_string());
     }
+    let stayed = if once { Ok(()) } else { stay_open(&house, show, told.as_ref().err(), &stop).await };
     stop.cancel();
     let served = service.await.context("the service broke").flatten();
     house.close().await;
     served?;
-    if told.is_err() && once {
-        bail!(told.err().map_or_else(String::new, |error| format!("{error:#}")));
+    told?;
+    stayed
+}
+
+/// Says where to look, and waits until told to stop.
+async fn stay_open(
+    house: &House,
+    show: &Show,
+    failure: Option<&anyhow::Error>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    if stop.is_cancelled() {
+        return Ok(());
     }
-    told.map(drop)
+    house.say_places().await?;
+    show.stays_up(failure);
+    stop.cancelled().await;
+    Ok(())
 }

@@ -312,3 +312,18 @@ async fn until<T>(
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_that_does_not_come_is_named_with_what_was_seen_last() {
+        let look = async || Ok(Seen::<()>::NotYet("the execution is in state ready".into()));
+
+        let error = until("file archived", Duration::ZERO, look).await.unwrap_err();
+
+        let expected = "\"file archived\" did not happen within 0 s: the execution is in state ready";
+        assert_eq!(error.to_string(), expected);
+    }
+}

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as ServerSent, KeepAlive, Sse};
 use chrono::{DateTime, Utc};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -120,8 +120,10 @@ async fn stream(
         Some(seq) => seq,
         None => event::store::last_seq(&mut *app.pool.acquire().await?).await?,
     };
+    let stopping = app.stopping.clone().cancelled_owned();
     let state = Feed { ear: app.wake.ear(), app, seq, waiting: Vec::new().into_iter() };
-    Ok(Sse::new(futures_util::stream::unfold(state, next)).keep_alive(KeepAlive::default()))
+    let events = futures_util::stream::unfold(state, next).take_until(stopping);
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
 struct Feed {

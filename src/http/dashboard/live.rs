@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, Sse};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -52,11 +52,13 @@ pub(super) async fn changes(
     report::store::find(&mut *app.pool.acquire().await?, id).await?.ok_or(PageError::NotFound)?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let known = last.map_or(known.version, str::to_owned);
+    let stopping = app.stopping.clone().cancelled_owned();
     let watch = Watch { app, id, ear, known, ends: Instant::now() + LIFE, looked: false, _place: place };
-    Ok(Sse::new(stream::unfold(watch, |mut watch| async {
+    let events = stream::unfold(watch, |mut watch| async {
         let event = watch.next().await?;
         Some((Ok(event), watch))
-    })))
+    });
+    Ok(Sse::new(events.take_until(stopping)))
 }
 
 struct Watch {

@@ -45,9 +45,6 @@ pub(super) enum PageError {
     /// As many live connections as we keep.
     #[error("too many live connections")]
     Busy,
-    /// The archive does not hold the file.
-    #[error("failed to read a file of the archive")]
-    Archive(#[source] std::io::Error),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -94,11 +91,6 @@ impl IntoResponse for PageError {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too many live pages",
                 "The page works; reload it to see what is new.",
-            ),
-            Self::Archive(_) => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The file can't be read",
-                "Its record is here, but the archive did not give its bytes. The service's log says why.",
             ),
             Self::Store(_) | Self::Template(_) => (
                 StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,6 +1,7 @@
 //! What several areas of tests share.
 
 pub(crate) mod app;
+pub(crate) mod command;
 pub(crate) mod database;
 pub(crate) mod message;
 pub(crate) mod peers;
