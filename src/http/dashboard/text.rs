@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
+use crate::notification::message::bytes;
+
 /// A moment: exact for machines, readable and relative for people.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Moment {
@@ -41,16 +43,9 @@ pub(super) fn number(number: i64) -> String {
     shown
 }
 
-/// `3.4 MB`, in powers of ten.
-pub(super) fn size(bytes: i64) -> String {
-    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")];
-    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) => {
-            let tenths = bytes / (unit / 10);
-            format!("{}.{} {name}", number(tenths / 10), tenths % 10)
-        }
-        None => format!("{bytes} B"),
-    }
+/// The same as in messages.
+pub(super) fn size(count: i64) -> String {
+    bytes(u64::try_from(count).unwrap_or(0))
 }
 
 /// `84 ms`, `2.5 s`, `4 min`, `3 h`, `2 d`; what is negative counts as nothing.
@@ -87,8 +82,7 @@ mod tests {
     fn numbers_are_grouped_and_sizes_carry_their_unit() {
         let numbers = [0, 999, 1000, -12_431, 1_234_567].map(number);
         assert_eq!(numbers, ["0", "999", "1,000", "-12,431", "1,234,567"]);
-        let sizes = [0, 999, 1000, 3_449_999, 1_250_000_000_000].map(size);
-        assert_eq!(sizes, ["0 B", "999 B", "1.0 kB", "3.4 MB", "1,250.0 GB"]);
+        assert_eq!([0, 999, 3_449_999].map(size), ["0 bytes", "999 bytes", "3.3 MiB"]);
     }
 
     #[test]

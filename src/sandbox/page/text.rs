@@ -3,22 +3,23 @@
 //! Everything that is no mark or link of the format is escaped. A link leads to http, https or mail, or is shown as text.
 
 const MOST_CHARACTERS: usize = 4_000;
+const FENCE: &str = "```";
 
 /// Slack's mrkdwn, in which `&`, `<` and `>` arrive escaped.
 pub(super) fn mrkdwn(text: &str) -> String {
     const MARKS: &[Mark] = &[("*", "strong"), ("_", "em"), ("~", "s"), ("`", "code")];
-    html(text, &Dialect { marks: MARKS, escaped: true, link: slack_link })
+    html(text, &Dialect { marks: MARKS, escaped: true, link: slack_link, fences: true })
 }
 
 /// The part of Markdown that Teams shows in a card.
 pub(super) fn markdown(text: &str) -> String {
     const MARKS: &[Mark] = &[("**", "strong"), ("_", "em"), ("*", "em")];
-    html(text, &Dialect { marks: MARKS, escaped: false, link: markdown_link })
+    html(text, &Dialect { marks: MARKS, escaped: false, link: markdown_link, fences: false })
 }
 
 /// A text without any marks, its line ends kept.
 pub(super) fn plain(text: &str) -> String {
-    html(text, &Dialect { marks: &[], escaped: true, link: |_| None })
+    html(text, &Dialect { marks: &[], escaped: true, link: |_| None, fences: false })
 }
 
 /// An address that a person may be led to; anything else leads nowhere.
@@ -35,6 +36,8 @@ struct Dialect {
     /// Whether the three escapes of HTML stand in the text already.
     escaped: bool,
     link: fn(&str) -> Option<Link<'_>>,
+    /// Whether lines between fences are shown as they are.
+    fences: bool,
 }
 
 struct Link<'a> {
@@ -54,7 +57,12 @@ fn inline(text: &str, dialect: &Dialect, out: &mut String) {
     let mut rest = text;
     let mut in_word = false;
     while let Some(first) = rest.chars().next() {
-        let length = if let Some(link) = (dialect.link)(rest) {
+        let length = if let Some(code) = fenced(rest).filter(|_| dialect.fences) {
+            out.push_str("<pre>");
+            code.char_indices().for_each(|(at, c)| push_escaped(&code[at..], c, dialect.escaped, out));
+            out.push_str("</pre>");
+            code.len() + 2 * FENCE.len()
+        } else if let Some(link) = (dialect.link)(rest) {
             push_link(&link, dialect, out);
             link.length
         } else if let Some((tag, inner, length)) = marked(rest, dialect).filter(|_| !in_word) {
@@ -69,6 +77,12 @@ fn inline(text: &str, dialect: &Dialect, out: &mut String) {
         in_word = first.is_alphanumeric();
         rest = &rest[length..];
     }
+}
+
+/// The lines between a fence and its next occurrence.
+fn fenced(text: &str) -> Option<&str> {
+    let inner = text.strip_prefix(FENCE)?;
+    Some(&inner[..inner.find(FENCE)?])
 }
 
 /// The text between a mark and its next occurrence on the same line, and the length of all three.
@@ -138,6 +152,7 @@ mod tests {
             "<a target=\"_blank\" rel=\"noreferrer\" href=\"https://x.example/?a=1&amp;b=2\">open</a><br>now"
         );
         assert_eq!(mrkdwn("<!date^1^{date}|20 Nov>"), "20 Nov");
+        assert_eq!(mrkdwn("```a *b*\n&lt;c```"), "<pre>a *b*<br>&lt;c</pre>");
     }
 
     #[test]
