@@ -89,16 +89,16 @@ mod tests {
 
     #[test]
     fn an_address_leads_back_to_its_report_and_an_old_key_still_counts() {
-        let (old, new) = (Keyring::generate(), Keyring::generate());
+        let (old, new, report) = (Keyring::generate(), Keyring::generate(), report());
         let before = addresses(old.expose(), "https://tidings.example/base/");
         let after = addresses(&format!("{},{}", new.expose(), old.expose()), "https://tidings.example/base/");
 
-        let address = before.for_report(report(), &"https://api.example/".parse().unwrap()).unwrap();
+        let address = before.for_report(report, &"https://api.example/".parse().unwrap()).unwrap();
         let token = address.path().rsplit('/').next().unwrap();
 
         assert!(address.as_str().starts_with("https://tidings.example/base/callbacks/"));
-        assert_eq!(after.report_of(token), Some(report()));
-        assert!(after.is_ours(address.as_str(), report()));
+        assert_eq!(after.report_of(token), Some(report));
+        assert!(after.is_ours(address.as_str(), report));
         assert_eq!(addresses(new.expose(), "https://tidings.example/").report_of(token), None);
     }
 
