@@ -7,6 +7,7 @@ mod demo;
 mod embedded;
 mod kill;
 mod mail;
+mod readme;
 mod sandbox;
 mod story;
 mod support;
