@@ -72,12 +72,18 @@ impl Discover {
                 told.extend(self.list(check, status, false).await?);
             }
             let vanished = open.iter().any(|id| !told.iter().any(|execution| execution.id == *id));
-            let called_for_nothing = check.called && told.is_empty();
+            let called_for_nothing = check.called && !self.shows_anything_new(check, &told).await?;
             if vanished || called_for_nothing {
                 told.extend(self.list(check, "Failed", false).await?);
             }
         }
         Ok(told)
+    }
+
+    async fn shows_anything_new(&self, check: &Check, told: &[insights::Execution]) -> Stored<bool> {
+        let ids: Vec<&str> = told.iter().map(|execution| execution.id.0.as_str()).collect();
+        let ended = store::ended(&mut *self.pool.acquire().await?, check.report_id, &ids).await?;
+        Ok(ended < ids.len())
     }
 
     async fn list(

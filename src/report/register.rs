@@ -67,8 +67,8 @@ impl Register {
                 lifecycle::delete(self, claim, remote).await
             }
             (State::Paused, There::Active, Some(remote)) => lifecycle::pause(self, claim, remote).await,
-            (State::Registered, There::Paused, Some(remote)) => lifecycle::resume(self, claim, remote).await,
-            _ => Ok(store::settled(&mut *self.pool.acquire().await.map_err(StoreError::from)?, claim).await?),
+            (State::Registered, There::Paused, Some(remote)) => lifecycle::resume(self, claim, &report, remote).await,
+            _ => Ok(store::settled(&mut *self.pool.acquire().await.map_err(StoreError::from)?, claim, &report).await?),
         }
     }
 

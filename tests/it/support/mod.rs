@@ -4,3 +4,5 @@ pub(crate) mod app;
 pub(crate) mod database;
 pub(crate) mod message;
 pub(crate) mod peers;
+pub(crate) mod scene;
+pub(crate) mod server;
