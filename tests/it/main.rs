@@ -1,11 +1,16 @@
 #![allow(clippy::unwrap_used, reason = "what can't go on in a test should end it, in its helpers too")]
 
 mod account;
+mod api;
+mod architecture;
+mod azurite;
 mod callback;
 mod channel;
+mod download;
 mod embedded;
 mod execution;
 mod mail;
+mod notification;
 mod report;
 mod sandbox;
 mod story;
