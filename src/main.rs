@@ -1,1 +1,3 @@
+//! The binary `tidings`.
+
 fn main() {}

@@ -30,8 +30,12 @@ async fn each_sign_in_uses_the_refresh_token_that_the_one_before_brought() {
         it.clock.advance(Duration::from_secs(HOUR));
     }
 
-    let used: Vec<String> =
-        between.taken().iter().filter(|taken| taken.signs_in()).map(|taken| taken.field("refresh_token").unwrap()).collect();
+    let used: Vec<String> = between
+        .taken()
+        .iter()
+        .filter(|taken| taken.signs_in())
+        .map(|taken| taken.field("refresh_token").unwrap())
+        .collect();
     assert_eq!(used[0], it.sandbox.world.settings().refresh_token.expose());
     assert_eq!(used[1..], brought.lock().unwrap()[..2]);
     assert_ne!(used[1], used[2]);
@@ -109,7 +113,8 @@ async fn a_throttled_account_is_not_asked_before_its_retry_after_is_over() {
     it.sandbox.world.fault(Fault::Throttled);
     it.drain().await;
     let asked = it.sandbox.world.counts().api_requests;
-    let other = json!({ "account_id": account, "name": "Other", "query": crate::support::app::QUERY, "interval_hours": 24 });
+    let other =
+        json!({ "account_id": account, "name": "Other", "query": crate::support::app::QUERY, "interval_hours": 24 });
     it.post("/reports", other).await;
 
     it.after(1).await;

@@ -12,7 +12,14 @@ use crate::support::scene::client;
 const NOBODY: &str = "019b9341-2a00-716e-9d4f-8cd9207147fc";
 
 /// A call with this key, and perhaps an idempotency key.
-async fn ask(it: &TestApp, method: Method, path: &str, key: &str, body: Option<&Value>, once: Option<&str>) -> Response {
+async fn ask(
+    it: &TestApp,
+    method: Method,
+    path: &str,
+    key: &str,
+    body: Option<&Value>,
+    once: Option<&str>,
+) -> Response {
     let url = it.url.join(&format!("/api/v1{path}")).unwrap();
     let mut request = client().request(method, url).bearer_auth(key);
     if let Some(body) = body {
@@ -57,7 +64,8 @@ async fn nobody_is_answered_without_a_key_that_is_good() {
     for url in [reports, unknown] {
         for header in [None, Some("Bearer wrong"), Some("Bearer tdk_wrong"), Some("Basic YTpi"), Some("Bearer")] {
             let request = client().get(url.clone());
-            let request = header.map_or_else(|| client().get(url.clone()), |value| request.header("authorization", value));
+            let request =
+                header.map_or_else(|| client().get(url.clone()), |value| request.header("authorization", value));
             let answer = request.send().await.unwrap();
             assert_eq!(answer.headers()["www-authenticate"], "Bearer", "{header:?}");
             assert_eq!(problem(answer).await, (401, vec![]));
@@ -118,7 +126,11 @@ async fn every_wrong_or_missing_field_is_named_in_one_answer() {
             &["name", "endpoint.url", "events", "report_ids", "owner"],
         ),
         ("/keys", json!({}), &["name", "scopes"]),
-        ("/reports", json!({ "account_id": NOBODY, "name": "n", "query": QUERY, "interval_hours": 24 }), &["account_id"]),
+        (
+            "/reports",
+            json!({ "account_id": NOBODY, "name": "n", "query": QUERY, "interval_hours": 24 }),
+            &["account_id"],
+        ),
     ];
     for (path, body, expected) in cases {
         let (status, fields) = problem(ask(&it, Method::POST, path, ADMIN_KEY, Some(&body), None).await).await;

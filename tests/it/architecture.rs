@@ -139,8 +139,8 @@ fn token(rest: &str, before: &str) -> (usize, Kept) {
         let (begin, end) = (2 + hashes, format!("\"{}", "#".repeat(hashes)));
         return (to(rest[begin..].find(&end).map(|at| at + begin), end.len()), Kept::Text);
     }
-    if rest.starts_with('"') {
-        return (1 + end_of_literal(&rest[1..], '"'), Kept::Text);
+    if let Some(literal) = rest.strip_prefix('"') {
+        return (1 + end_of_literal(literal, '"'), Kept::Text);
     }
     let mut ahead = rest.chars().skip(1);
     let (first, second) = (ahead.next(), ahead.next());

@@ -172,8 +172,7 @@ async fn a_call_for_a_report_that_is_gone_is_recorded_with_that_verdict_and_fail
         assert_eq!(answer.unwrap().status(), 200);
     }
 
-    let mut verdicts: Vec<Value> =
-        scene.it.list("/callbacks").await.iter().map(|row| row["verdict"].clone()).collect();
+    let mut verdicts: Vec<Value> = scene.it.list("/callbacks").await.iter().map(|row| row["verdict"].clone()).collect();
     verdicts.sort_by_key(Value::to_string);
     assert_eq!(verdicts, [json!("accepted"), json!("unknown_report")]);
 }

@@ -96,8 +96,7 @@ async fn chosen_reports_leave_out_what_is_about_no_report_unless_it_is_named() {
     let report = it.registered().await;
     let server = Server::answering(204).await;
     let narrowed = webhook(&it, &server, json!({ "report_ids": [report] })).await;
-    let named =
-        webhook(&it, &server, json!({ "report_ids": [report], "events": ["account.sign_in_required"] })).await;
+    let named = webhook(&it, &server, json!({ "report_ids": [report], "events": ["account.sign_in_required"] })).await;
     it.sandbox.world.fault(tidings::sandbox::Fault::SignInRequired);
 
     it.after(6 * 3600).await;
@@ -191,7 +190,10 @@ async fn a_failed_attempt_is_repeated_after_its_wait_under_the_same_id() {
     assert_eq!((&delivery["state"], &delivery["tries"]), (&json!("delivered"), &json!(3)));
     let attempts = it.get(&format!("/deliveries/{}", id(delivery))).await["attempts"].clone();
     let seen: Vec<_> = attempts.as_array().unwrap().iter().map(|one| (&one["outcome"], &one["status"])).collect();
-    assert_eq!(seen, [(&json!("retry"), &json!(500)), (&json!("retry"), &json!(500)), (&json!("delivered"), &json!(200))]);
+    assert_eq!(
+        seen,
+        [(&json!("retry"), &json!(500)), (&json!("retry"), &json!(500)), (&json!("delivered"), &json!(200))]
+    );
 }
 
 #[tokio::test]
