@@ -60,6 +60,7 @@ impl Register {
         let report = self.report(claim).await?;
         match (report.state, report.there, &report.remote_id) {
             (State::Draft, There::None, _) => self.register(claim, &report).await,
+            (State::Retired, There::None, _) => self.leave_nothing(claim, &report).await,
             (State::Retired | State::Rejected, There::Active | There::Paused, Some(remote)) => {
                 lifecycle::delete(self, claim, remote).await
             }
@@ -68,8 +69,12 @@ impl Register {
             }
             (State::Paused, There::Active, Some(remote)) => lifecycle::pause(self, claim, remote).await,
             (State::Registered, There::Paused, Some(remote)) => lifecycle::resume(self, claim, &report, remote).await,
-            _ => Ok(store::settled(&mut *self.pool.acquire().await.map_err(StoreError::from)?, claim, &report).await?),
+            _ => Ok(self.settled(claim, &report).await?),
         }
+    }
+
+    async fn settled(&self, claim: &Claimed, report: &Report) -> Stored<()> {
+        store::settled(&mut *self.pool.acquire().await?, claim, report).await
     }
 
     async fn report(&self, claim: &Claimed) -> Stored<Report> {
@@ -80,8 +85,7 @@ impl Register {
         let query_id = self.query(claim, report).await?;
         let api_url = self.api_url(report).await?;
         let address = self.addresses.for_report(report.id, &api_url);
-        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
-        let ours = there.into_iter().find(|remote| self.is_ours(remote, report, &query_id));
+        let ours = self.ours_there(claim, report, Some(&query_id)).await?;
         let start_at = report.start_at.zip(report.interval_hours);
         let start_at = start_at.map(|(start, interval)| next_start(start, interval, self.clock.now()));
         let (remote, start_at) = match ours {
@@ -117,6 +121,27 @@ impl Register {
         Ok(())
     }
 
+    /// Deletes there what a creation left that was never recorded.
+    async fn leave_nothing(&self, claim: &Claimed, report: &Report) -> Result<(), CallError> {
+        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        let query = queries::of(&mut conn, report.query_id).await?.remote_id.map(insights::QueryId);
+        drop(conn);
+        match self.ours_there(claim, report, query.as_ref()).await? {
+            Some(left) => lifecycle::delete(self, claim, &left.id).await,
+            None => Ok(self.settled(claim, report).await?),
+        }
+    }
+
+    async fn ours_there(
+        &self,
+        claim: &Claimed,
+        report: &Report,
+        query: Option<&insights::QueryId>,
+    ) -> Result<Option<insights::Report>, CallError> {
+        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
+        Ok(there.into_iter().find(|remote| self.is_ours(remote, report, query)))
+    }
+
     /// The id of the report's query there; looks for one of the same name and text before it creates one.
     async fn query(&self, claim: &Claimed, report: &Report) -> Result<insights::QueryId, CallError> {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
@@ -147,11 +172,11 @@ impl Register {
         Ok(account.ok_or(StoreError::Lost)?.api_url)
     }
 
-    fn is_ours(&self, remote: &insights::Report, report: &Report, query: &insights::QueryId) -> bool {
+    fn is_ours(&self, remote: &insights::Report, report: &Report, query: Option<&insights::QueryId>) -> bool {
         let runs = !remote.status.eq_ignore_ascii_case("inactive");
         runs && match &remote.callback_url {
             Some(address) => self.addresses.is_ours(address.expose(), report.id),
-            None => remote.name == report.name.trim() && remote.query_id.as_ref() == Some(query),
+            None => query.is_some() && remote.name == report.name.trim() && remote.query_id.as_ref() == query,
         }
     }
 

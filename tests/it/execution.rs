@@ -200,6 +200,38 @@ async fn somebody_who_asks_makes_a_run_beside_the_schedule_found() {
 }
 
 #[tokio::test]
+async fn two_executions_that_end_before_anyone_asks_are_both_found() {
+    let it = TestApp::start().await;
+    let report = it.told().await;
+    let remote = it.get(&format!("/reports/{report}")).await["remote_id"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        it.sandbox.world.run_report_now(&remote).await.unwrap();
+        it.after(3).await;
+    }
+
+    it.drain().await;
+
+    assert_eq!(executions(&it, &report).await.len(), 3);
+}
+
+#[tokio::test]
+async fn executions_beside_the_schedule_whose_callbacks_were_lost_are_all_found_within_hours() {
+    let it = TestApp::start().await;
+    let report = it.told().await;
+    let remote = it.get(&format!("/reports/{report}")).await["remote_id"].as_str().unwrap().to_owned();
+    it.sandbox.world.fault_times(Fault::CallbackLost, 2);
+    for _ in 0..2 {
+        it.sandbox.world.run_report_now(&remote).await.unwrap();
+        it.after(3).await;
+    }
+
+    it.after(6 * HOUR).await;
+    it.drain().await;
+
+    assert_eq!(executions(&it, &report).await.len(), 3);
+}
+
+#[tokio::test]
 async fn a_report_that_never_comes_is_late_once_and_recovers_once() {
     let it = TestApp::start().await;
     let report = it.registered().await;

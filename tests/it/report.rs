@@ -124,6 +124,36 @@ async fn a_paused_report_expects_nothing_and_a_resumed_one_its_next_run() {
 }
 
 #[tokio::test]
+async fn a_paused_report_that_is_changed_stays_paused_until_it_is_resumed() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    it.call_and_drain("POST", &format!("/reports/{report}/pause"), None).await;
+
+    let change = Some(json!({ "query": OTHER_QUERY }));
+    let (_, changed) = it.call_and_drain("PATCH", &format!("/reports/{report}"), change).await;
+    assert_eq!((&changed["state"], &changed["settling"]), (&json!("paused"), &json!(false)));
+    assert!(!it.sandbox.world.reports().iter().any(|report| report.status == ReportStatus::Active));
+
+    let (_, resumed) = it.call_and_drain("POST", &format!("/reports/{report}/resume"), None).await;
+    assert_eq!(resumed["state"], "registered");
+    let there = it.sandbox.world.reports();
+    assert_eq!((there.len(), there[0].status, there[0].query.as_str()), (1, ReportStatus::Active, OTHER_QUERY));
+}
+
+#[tokio::test]
+async fn a_draft_that_is_retired_after_a_kill_leaves_nothing_there() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    it.sql("delete from registrations").await;
+    it.sql("update reports set state = 'draft', there = 'none', settle_at = created_at, settle_tries = 1").await;
+
+    let (status, _) = it.call_and_drain("DELETE", &format!("/reports/{report}"), None).await;
+
+    assert_eq!((status, it.sandbox.world.reports().len()), (204, 0));
+    assert_eq!(it.get(&format!("/reports/{report}")).await["settling"], false);
+}
+
+#[tokio::test]
 async fn a_changed_query_makes_the_report_anew_there_and_keeps_its_history_here() {
     let it = TestApp::start().await;
     let report = it.told().await;
@@ -168,9 +198,9 @@ async fn a_change_that_comes_while_the_report_is_being_created_is_not_lost() {
     it.drain().await;
 
     assert!(matches!(taken_over, Err(tidings::db::StoreError::Lost)));
-    let there = it.sandbox.world.reports();
-    assert_eq!((there.len(), there[0].query.as_str()), (1, OTHER_QUERY));
-    assert_eq!(it.get(&format!("/reports/{report}")).await["remote_id"], there[0].id);
+    let (there, shown) = (it.sandbox.world.reports(), it.get(&format!("/reports/{report}")).await);
+    assert_eq!((there.len(), there[0].query.as_str()), (1, OTHER_QUERY), "{shown}");
+    assert_eq!(shown["remote_id"], there[0].id);
 }
 
 /// Asks for another query of the only report, and waits until that is recorded.

@@ -330,9 +330,10 @@ pub(super) async fn is_there(
     let result = sqlx::query!(
         "update reports
          set there = $3, remake = remake and $3 <> 'none',
-             state = case when $3 = 'none' and state in ('registered', 'paused') then 'draft' else state end,
+             state = case when $3 = 'none' and state = 'registered' then 'draft' else state end,
              settle_at = case
-                 when $3 = 'none' and state in ('retired', 'rejected') then null
+                 -- a paused one is made anew there when it is resumed
+                 when $3 = 'none' and state in ('retired', 'rejected', 'paused') then null
                  when $3 = 'active' and state = 'registered' and not remake then null
                  when $3 = 'paused' and state = 'paused' and not remake then null
                  else $4::timestamptz end,
