@@ -2,7 +2,8 @@
 //!
 //! A creation is not safe to repeat blindly, so each try first looks there for a report that carries our address for this
 //! one (or, where we have no address, its exact name and query), and takes that. A refusal ends the try: the report is
-//! `rejected` with the API's own words, and `resume` or a change tries again.
+//! `rejected` with the API's own words, and `resume` or a change tries again. A change that comes while a step is at work
+//! takes its claim away; what the step made there is found by its address and made anew.
 
 use sqlx::PgPool;
 

@@ -195,7 +195,12 @@ async fn a_change_that_comes_while_the_report_is_being_created_is_not_lost() {
     let work = it.app.register.claim(1).await.unwrap().remove(0);
     let taken_over = it.app.register.perform(work).await;
     it.after(31).await;
-    it.drain().await;
+    // The transaction that was given up may hold the row for a moment.
+    let in_line = || async {
+        it.drain().await;
+        it.get(&format!("/reports/{report}")).await["settling"] == false
+    };
+    until("the report is in line", in_line).await;
 
     assert!(matches!(taken_over, Err(tidings::db::StoreError::Lost)));
     let (there, shown) = (it.sandbox.world.reports(), it.get(&format!("/reports/{report}")).await);
