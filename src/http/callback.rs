@@ -1,8 +1,8 @@
 //! The callback door: checks the address, records, and answers after the commit. It calls nobody.
 //!
 //! The API calls `POST {address}/{reportId}` or `GET {address}?reportId={reportId}`, unsigned. Any path behind the token
-//! and any body is taken. What is not genuine is answered 404 without touching the database. The token is neither logged nor recorded,
-//! not even where a caller repeats it.
+//! and any body is taken. What is not genuine is answered 404 without touching the database. The token is neither logged nor
+//! recorded, not even where a caller repeats it.
 
 use std::net::SocketAddr;
 

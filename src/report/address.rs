@@ -93,12 +93,13 @@ mod tests {
         let before = addresses(old.expose(), "https://tidings.example/base/");
         let after = addresses(&format!("{},{}", new.expose(), old.expose()), "https://tidings.example/base/");
 
-        let address = before.for_report(report(), &"https://api.example/".parse().unwrap()).unwrap();
+        let report = report();
+        let address = before.for_report(report, &"https://api.example/".parse().unwrap()).unwrap();
         let token = address.path().rsplit('/').next().unwrap();
 
         assert!(address.as_str().starts_with("https://tidings.example/base/callbacks/"));
-        assert_eq!(after.report_of(token), Some(report()));
-        assert!(after.is_ours(address.as_str(), report()));
+        assert_eq!(after.report_of(token), Some(report));
+        assert!(after.is_ours(address.as_str(), report));
         assert_eq!(addresses(new.expose(), "https://tidings.example/").report_of(token), None);
     }
 
