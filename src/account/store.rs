@@ -176,6 +176,9 @@ async fn set_credentials(
                  then 'active' else state end,
              sign_in_since = case when coalesce($3 <> client_secret_print, $5 <> refresh_token_print,
                  $7 <> password_print, false) then null else sign_in_since end,
+             -- a renewal under way was asked for with the old ones: what it brings must not replace these
+             renewal = renewal + case when coalesce($3 <> client_secret_print, $5 <> refresh_token_print,
+                 $7 <> password_print, false) then 1 else 0 end,
              updated_at = $8
          where id = $1",
         id.0,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 
 use super::Encoding;
-use crate::id::{ExecutionId, ReportId};
+use crate::id::{ExecutionId, FileId, ReportId};
 
 const ASIDE: &str = ".incoming";
 const BUFFER: usize = 256 * 1024;
@@ -32,15 +32,24 @@ pub struct Incoming {
 }
 
 impl Archive {
-    /// Opens the folder, made if need be, and removes what a killed predecessor left aside.
+    /// Opens the folder, made if need be.
     pub fn open(root: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(root.join(ASIDE))?;
         Ok(Self { root })
     }
 
-    /// Begins a file. `name` is unique among those being written.
-    pub fn begin(&self, name: &str) -> io::Result<Incoming> {
-        let path = self.root.join(ASIDE).join(name);
+    /// Begins a file under the number of its claim. What earlier claims on it left aside, killed or taken over, goes: one
+    /// of them that still writes can't publish any more.
+    pub fn begin(&self, id: FileId, claim: i64) -> io::Result<Incoming> {
+        let aside = self.root.join(ASIDE);
+        for left in fs::read_dir(&aside)? {
+            let left = left?;
+            if left.file_name().to_string_lossy().starts_with(&format!("{id}.")) {
+                // Its writer may have removed it meanwhile.
+                let _ = fs::remove_file(left.path());
+            }
+        }
+        let path = aside.join(format!("{id}.{claim}"));
         let file = BufWriter::with_capacity(BUFFER, File::create(&path)?);
         Ok(Incoming { file, path, root: self.root.clone(), published: false, written: 0 })
     }
@@ -102,13 +111,16 @@ pub fn location(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Id;
+    use chrono::DateTime;
 
     #[test]
     fn a_file_is_there_when_published_and_leaves_nothing_when_not() {
         let folder = tempfile::tempdir().unwrap();
         let archive = Archive::open(folder.path().into()).unwrap();
-        let mut kept = archive.begin("a").unwrap();
-        let mut dropped = archive.begin("b").unwrap();
+        let (first, second) = (FileId::at(DateTime::UNIX_EPOCH), FileId::at(DateTime::UNIX_EPOCH));
+        let mut kept = archive.begin(first, 1).unwrap();
+        let mut dropped = archive.begin(second, 1).unwrap();
         kept.write(b"hello").unwrap();
         dropped.write(b"half").unwrap();
         drop(dropped);
@@ -117,6 +129,23 @@ mod tests {
         assert_eq!(kept.publish("report=r/date=d/x.csv").unwrap(), 5);
 
         assert_eq!(fs::read(archive.path("report=r/date=d/x.csv")).unwrap(), b"hello");
+        assert_eq!(fs::read_dir(folder.path().join(ASIDE)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn whoever_was_taken_over_cannot_publish_any_more_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = Archive::open(folder.path().into()).unwrap();
+        let id = FileId::at(DateTime::UNIX_EPOCH);
+        let mut old = archive.begin(id, 1).unwrap();
+        old.write(b"old").unwrap();
+
+        let mut new = archive.begin(id, 2).unwrap();
+        new.write(b"new").unwrap();
+
+        assert!(old.publish("r/x.csv").is_err());
+        new.publish("r/x.csv").unwrap();
+        assert_eq!(fs::read(archive.path("r/x.csv")).unwrap(), b"new");
         assert_eq!(fs::read_dir(folder.path().join(ASIDE)).unwrap().count(), 0);
     }
 }

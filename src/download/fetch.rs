@@ -173,7 +173,7 @@ impl Fetch {
         let mut answer = tokio::time::timeout(FIRST_ANSWER, request).await.map_err(slow)?.map_err(cut)?;
         judge(answer.status(), answer.headers())?;
         let gzip = answer.headers().get("content-encoding").is_some_and(|value| value == "gzip");
-        let incoming = self.archive.begin(&format!("{}.{}", claim.id, claim.lease)).map_err(disk)?;
+        let incoming = self.archive.begin(claim.id, claim.lease).map_err(disk)?;
         let target = Target {
             slug: report.slug.clone(),
             report: report.id,

@@ -1,9 +1,9 @@
 //! Asks the API for executions of the reports whose check is due, and inserts those never seen.
 //!
-//! `Completed` is asked for always: all of the last 90 days when the last good answer is older than one interval, else the
-//! latest. While a run is expected or under way, `Pending` and `Running` too; and where one that was under way has left
-//! those lists, or one that was called for shows in none, `Failed`: the default answer never shows a failure. A 404 means
-//! that there are none yet.
+//! `Completed` is asked for always: all of the last 90 days, or the latest only where one run is expected, nobody called or
+//! asked, and the last good answer is younger than one interval. While a run is expected or under way, `Pending` and
+//! `Running` too; and where one that was under way has left those lists, or one that was called for shows in none,
+//! `Failed`: the default answer never shows a failure. A 404 means that there are none yet.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -66,18 +66,26 @@ impl Discover {
         drop(conn);
         let interval = TimeDelta::hours(check.interval_hours.unwrap_or(1).into());
         let recent = check.good_at.is_some_and(|at| self.clock.now() - at < interval);
-        let mut told = self.list(check, "Completed", recent).await?;
+        // Several may have ended since the last question; only the many questions for one expected run ask for one.
+        let latest = recent && check.expected && !check.called && !check.manual;
+        let mut told = self.list(check, "Completed", latest).await?;
         if check.called || check.expected || check.manual || !open.is_empty() {
             for status in ["Pending", "Running"] {
                 told.extend(self.list(check, status, false).await?);
             }
             let vanished = open.iter().any(|id| !told.iter().any(|execution| execution.id == *id));
-            let called_for_nothing = check.called && told.is_empty();
+            let called_for_nothing = check.called && !self.shows_anything_new(check, &told).await?;
             if vanished || called_for_nothing {
                 told.extend(self.list(check, "Failed", false).await?);
             }
         }
         Ok(told)
+    }
+
+    async fn shows_anything_new(&self, check: &Check, told: &[insights::Execution]) -> Stored<bool> {
+        let ids: Vec<&str> = told.iter().map(|execution| execution.id.0.as_str()).collect();
+        let ended = store::ended(&mut *self.pool.acquire().await?, check.report_id, &ids).await?;
+        Ok(ended < ids.len())
     }
 
     async fn list(

@@ -116,6 +116,19 @@ pub(super) async fn open(conn: &mut PgConnection, report: ReportId) -> Stored<Ve
     Ok(ids.into_iter().map(insights::ExecutionId).collect())
 }
 
+/// How many of these remote ids are executions that we know and that have ended there.
+pub(super) async fn ended(conn: &mut PgConnection, report: ReportId, ids: &[&str]) -> Stored<usize> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from executions
+           where report_id = $1 and remote_id = any($2) and state <> 'pending'"#,
+        report.0,
+        ids as &[&str]
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
 /// What the API told of an execution.
 pub(super) struct Told<'a> {
     pub(super) remote: &'a insights::Execution,

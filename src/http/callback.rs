@@ -1,7 +1,8 @@
 //! The callback door: checks the address, records, and answers after the commit. It calls nobody.
 //!
 //! The API calls `POST {address}/{reportId}` or `GET {address}?reportId={reportId}`, unsigned. Any path behind the token
-//! and any body is taken. What is not genuine is answered 404 without touching the database. The token is never logged.
+//! and any body is taken. What is not genuine is answered 404 without touching the database. The token is neither logged nor
+//! recorded, not even where a caller repeats it.
 
 use std::net::SocketAddr;
 
@@ -16,6 +17,8 @@ use crate::app::App;
 use crate::callback::{Call, MOST_BODY, escaped};
 
 const PREFIX: &str = "/callbacks/";
+/// Stands where the token stood in what a caller sent.
+const HIDDEN: &str = "[token]";
 /// A caller that sends its body more slowly than this is taken at its word so far.
 const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -37,17 +40,19 @@ pub(super) async fn take(State(app): State<App>, request: Request) -> Response {
     let call = Call {
         report_id,
         method: request.method().to_string(),
-        path: if rest.is_empty() { String::new() } else { format!("/{rest}") },
-        query: request.uri().query().map(str::to_owned),
-        headers: headers(request.headers()),
+        path: if rest.is_empty() { String::new() } else { hidden(&format!("/{rest}"), token) },
+        query: request.uri().query().map(|query| hidden(query, token)),
+        headers: headers(request.headers(), token),
         remote_address: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string()),
         body: Bytes::new(),
         body_cut: false,
     };
     let began = tokio::time::Instant::now();
+    let token = token.to_owned();
     // Reading and recording go on in a task of their own: a caller that hangs up has still called.
     let recorded = tokio::spawn(async move {
         let (body, body_cut) = read(request.into_body()).await;
+        let body = without(body, &token);
         app.door.record(Call { body, body_cut, ..call }).await
     });
     let answer = match recorded.await {
@@ -80,6 +85,27 @@ async fn read(body: Body) -> (Bytes, bool) {
     (taken.freeze(), !whole)
 }
 
-fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
-    headers.iter().map(|(name, value)| (name.as_str().to_owned(), escaped(value.as_bytes()).0)).collect()
+fn headers(headers: &HeaderMap, token: &str) -> Vec<(String, String)> {
+    let shown = |value: &[u8]| hidden(&escaped(value).0, token);
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), shown(value.as_bytes()))).collect()
+}
+
+/// Proxies add headers with the address that was called, and a body may repeat it.
+fn hidden(text: &str, token: &str) -> String {
+    text.replace(token, HIDDEN)
+}
+
+fn without(body: Bytes, token: &str) -> Bytes {
+    let mut rest = &body[..];
+    let mut shown = BytesMut::new();
+    while let Some(at) = rest.windows(token.len()).position(|window| window == token.as_bytes()) {
+        shown.extend_from_slice(&rest[..at]);
+        shown.extend_from_slice(HIDDEN.as_bytes());
+        rest = &rest[at + token.len()..];
+    }
+    if shown.is_empty() {
+        return body;
+    }
+    shown.extend_from_slice(rest);
+    shown.freeze()
 }

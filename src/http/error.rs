@@ -18,6 +18,8 @@ pub(super) enum ApiError {
     Forbidden(&'static str),
     /// There is no such thing.
     NotFound(&'static str),
+    /// The thing is there, but cannot be asked for in this way.
+    MethodNotAllowed,
     /// Fields are wrong or missing: all of them.
     Invalid(FieldErrors),
     /// The body cannot be read at all.
@@ -68,6 +70,9 @@ impl ApiError {
             }
             Self::Forbidden(what) => (403, "forbidden", "Forbidden", what.into(), Vec::new()),
             Self::NotFound(what) => (404, "not-found", "Not found", what.into(), Vec::new()),
+            Self::MethodNotAllowed => {
+                (405, "method-not-allowed", "Method not allowed", "see /docs for what can be asked".into(), Vec::new())
+            }
             Self::Invalid(errors) => (422, "invalid", "Invalid fields", errors.to_string(), errors.0),
             Self::Malformed(what) => (400, "malformed", "Malformed request", what, Vec::new()),
             Self::TooLarge => (413, "too-large", "Too large", "a body may have at most 1 MiB".into(), Vec::new()),

@@ -1,6 +1,6 @@
 //! Brings deliveries that are due to their endpoints.
 //!
-//! Claimed a few per subscription, so that a heap for one endpoint delays no other. Outcomes go to the database in batches
+//! Claimed a few per endpoint, so that a heap for one endpoint delays no other. Outcomes go to the database in batches
 //! and are durable when [`Deliver::perform`] returns. Waits: 5 s, 30 s, 2 min, 10 min, 1 h, 3 h, then every 10 h for three
 //! days; `Retry-After` replaces the wait within one second and one hour.
 
@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::PgPool;
 
+use super::flight::Flight;
 use super::links::Links;
 use super::store;
 use super::store::deliveries::{self, Claimed, Outcome};
@@ -38,7 +39,7 @@ const WAITS: [Duration; 7] = [
 const PATIENCE: TimeDelta = TimeDelta::days(3);
 const LEAST_AFTER: Duration = Duration::from_secs(1);
 const MOST_AFTER: Duration = Duration::from_secs(3600);
-const PER_SUBSCRIPTION: i64 = 4;
+const PER_ENDPOINT: i64 = 4;
 const LONGEST_DETAIL: usize = 1000;
 
 /// The step that delivers.
@@ -51,6 +52,7 @@ pub struct Deliver {
     links: Links,
     wake: Wake,
     outcomes: Batch<Outcome, ()>,
+    flight: Flight,
 }
 
 impl Deliver {
@@ -76,16 +78,18 @@ impl Deliver {
                 }
             }
         });
-        Self { pool, clock, keyring, channels, links, wake, outcomes }
+        Self { pool, clock, keyring, channels, links, wake, outcomes, flight: Flight::default() }
     }
 
-    /// Claims up to `limit` deliveries that are due, at most four for one subscription.
+    /// Claims up to `limit` deliveries that are due, at most four for one endpoint, none for one that is busy enough.
     pub async fn claim(&self, limit: i64) -> Stored<Vec<Claimed>> {
-        deliveries::claim(&mut *self.pool.acquire().await?, self.clock.now(), PER_SUBSCRIPTION, limit).await
+        let mut conn = self.pool.acquire().await?;
+        deliveries::claim(&mut conn, self.clock.now(), PER_ENDPOINT, &self.flight.full(), limit).await
     }
 
     /// Makes one attempt, and records what came of it.
     pub async fn perform(&self, claim: Claimed) -> Stored<()> {
+        let _send = self.flight.begin(&claim.endpoint_print);
         let mut conn = self.pool.acquire().await?;
         let (subscription, endpoint) =
             store::endpoint(&mut conn, &self.keyring, claim.subscription_id).await?.ok_or(StoreError::Lost)?;
@@ -188,6 +192,7 @@ mod tests {
             id: DeliveryId::at(at(0)),
             event_id: EventId::at(at(0)),
             subscription_id: SubscriptionId::at(at(0)),
+            endpoint_print: Vec::new(),
             lease: 1,
             tries,
             since: at(0),

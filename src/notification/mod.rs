@@ -11,6 +11,7 @@
 
 pub mod deliver;
 pub mod fan_out;
+mod flight;
 pub mod links;
 pub mod message;
 pub mod store;

@@ -8,7 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
-use super::{Report, State, store};
+use super::store::{self, checks};
+use super::{Report, State};
 use crate::clock::Clock;
 use crate::db::{StoreError, Stored};
 use crate::event::{self, About, Fact, Kind};
@@ -50,6 +51,9 @@ pub async fn fulfilled(
 ) -> Stored<()> {
     let report = store::find(conn, id).await?.ok_or(StoreError::Lost)?;
     let next = next_expectation(&report, generated_at);
+    if let Some(next) = next {
+        checks::due_by(conn, id, next).await?;
+    }
     let Some(late_since) = store::arrived(conn, id, next, clock.now()).await? else { return Ok(()) };
     let fact = Fact {
         kind: Kind::ReportRecovered,
@@ -71,6 +75,20 @@ pub async fn fulfilled(
     Ok(())
 }
 
+/// The first run of the schedule that is still to come.
+pub(super) fn next_run(report: &Report, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let (start, interval) = (report.start_at?, TimeDelta::hours(report.interval_hours?.into()));
+    let passed = (now - start).num_seconds().div_euclid(interval.num_seconds().max(1));
+    let next = start + interval * i32::try_from(passed + 1).unwrap_or(1).max(0);
+    within(report, next)
+}
+
+fn within(report: &Report, next: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let (start, interval) = (report.start_at?, TimeDelta::hours(report.interval_hours?.into()));
+    let last = report.occurrences.map(|count| start + interval * (count - 1));
+    last.is_none_or(|last| next <= last).then_some(next)
+}
+
 fn next_expectation(report: &Report, generated_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let (start, interval) = (report.start_at?, TimeDelta::hours(report.interval_hours?.into()));
     if report.state != State::Registered {
@@ -82,8 +100,7 @@ fn next_expectation(report: &Report, generated_at: DateTime<Utc>) -> Option<Date
         let passed = (generated_at - next + interval / 2).num_seconds().div_euclid(interval.num_seconds().max(1));
         next += interval * i32::try_from(passed + 1).unwrap_or(1);
     }
-    let last = report.occurrences.map(|count| start + interval * (count - 1));
-    last.is_none_or(|last| next <= last).then_some(next)
+    within(report, next)
 }
 
 #[cfg(test)]
@@ -134,6 +151,14 @@ mod tests {
         for (came, expected) in cases {
             assert_eq!(next_expectation(&report(None), hours(came)), Some(hours(expected)), "came after {came} h");
         }
+    }
+
+    #[test]
+    fn the_next_run_is_the_first_of_the_schedule_that_has_not_passed() {
+        for (now, expected) in [(-30, 0), (-1, 0), (0, 24), (25, 48)] {
+            assert_eq!(next_run(&report(None), hours(now)), Some(hours(expected)), "at {now} h");
+        }
+        assert_eq!(next_run(&report(Some(1)), hours(1)), None);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::register::Register;
-use super::store::{self, Claimed};
-use super::{State, There};
+use super::store::{self, Claimed, checks};
+use super::{Report, State, There, expectation};
 use crate::account::session::CallError;
 use crate::db::{StoreError, Stored};
 use crate::id::ReportId;
@@ -31,22 +31,35 @@ pub async fn want_retired(conn: &mut PgConnection, id: ReportId, now: DateTime<U
 
 pub(super) async fn pause(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {
     step.sessions.call(claim.account_id, |api| async move { api.pause(remote).await }).await?;
-    is_there(step, claim, There::Paused).await
+    is_there(step, claim, There::Paused, None).await
 }
 
-pub(super) async fn resume(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {
+pub(super) async fn resume(
+    step: &Register,
+    claim: &Claimed,
+    report: &Report,
+    remote: &insights::ReportId,
+) -> Result<(), CallError> {
     step.sessions.call(claim.account_id, |api| async move { api.resume(remote).await }).await?;
-    is_there(step, claim, There::Active).await
+    is_there(step, claim, There::Active, expectation::next_run(report, step.clock.now())).await
 }
 
 pub(super) async fn delete(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {
     step.sessions.call(claim.account_id, |api| async move { api.delete_report(remote).await }).await?;
-    is_there(step, claim, There::None).await
+    is_there(step, claim, There::None, None).await
 }
 
-async fn is_there(step: &Register, claim: &Claimed, there: There) -> Result<(), CallError> {
+async fn is_there(
+    step: &Register,
+    claim: &Claimed,
+    there: There,
+    expected_at: Option<DateTime<Utc>>,
+) -> Result<(), CallError> {
     let mut tx = step.pool.begin().await.map_err(StoreError::from)?;
-    store::is_there(&mut tx, claim, there, step.clock.now()).await?;
+    store::is_there(&mut tx, claim, there, expected_at, step.clock.now()).await?;
+    if let Some(at) = expected_at {
+        checks::due_by(&mut tx, claim.id, at).await?;
+    }
     tx.commit().await.map_err(StoreError::from)?;
     Ok(())
 }

@@ -2,7 +2,8 @@
 //!
 //! A creation is not safe to repeat blindly, so each try first looks there for a report that carries our address for this
 //! one (or, where we have no address, its exact name and query), and takes that. A refusal ends the try: the report is
-//! `rejected` with the API's own words, and `resume` or a change tries again.
+//! `rejected` with the API's own words, and `resume` or a change tries again. A change that comes while a step is at work
+//! takes its claim away; what the step made there is found by its address and made anew.
 
 use sqlx::PgPool;
 
@@ -60,6 +61,7 @@ impl Register {
         let report = self.report(claim).await?;
         match (report.state, report.there, &report.remote_id) {
             (State::Draft, There::None, _) => self.register(claim, &report).await,
+            (State::Retired, There::None, _) => self.leave_nothing(claim, &report).await,
             (State::Retired | State::Rejected, There::Active | There::Paused, Some(remote)) => {
                 lifecycle::delete(self, claim, remote).await
             }
@@ -67,9 +69,13 @@ impl Register {
                 lifecycle::delete(self, claim, remote).await
             }
             (State::Paused, There::Active, Some(remote)) => lifecycle::pause(self, claim, remote).await,
-            (State::Registered, There::Paused, Some(remote)) => lifecycle::resume(self, claim, remote).await,
-            _ => Ok(store::settled(&mut *self.pool.acquire().await.map_err(StoreError::from)?, claim).await?),
+            (State::Registered, There::Paused, Some(remote)) => lifecycle::resume(self, claim, &report, remote).await,
+            _ => Ok(self.settled(claim, &report).await?),
         }
+    }
+
+    async fn settled(&self, claim: &Claimed, report: &Report) -> Stored<()> {
+        store::settled(&mut *self.pool.acquire().await?, claim, report).await
     }
 
     async fn report(&self, claim: &Claimed) -> Stored<Report> {
@@ -80,12 +86,7 @@ impl Register {
         let query_id = self.query(claim, report).await?;
         let api_url = self.api_url(report).await?;
         let address = self.addresses.for_report(report.id, &api_url);
-        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
-        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
-        let past = store::past_registrations(&mut conn, report.id).await?;
-        drop(conn);
-        let ours =
-            there.into_iter().find(|remote| !past.contains(&remote.id) && self.is_ours(remote, report, &query_id));
+        let ours = self.ours_there(claim, report, Some(&query_id)).await?;
         let start_at = report.start_at.zip(report.interval_hours);
         let start_at = start_at.map(|(start, interval)| next_start(start, interval, self.clock.now()));
         let (remote, start_at) = match ours {
@@ -121,6 +122,32 @@ impl Register {
         Ok(())
     }
 
+    /// Deletes there what a creation left that was never recorded.
+    async fn leave_nothing(&self, claim: &Claimed, report: &Report) -> Result<(), CallError> {
+        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+        let query = queries::of(&mut conn, report.query_id).await?.remote_id.map(insights::QueryId);
+        drop(conn);
+        match self.ours_there(claim, report, query.as_ref()).await? {
+            Some(left) => lifecycle::delete(self, claim, &left.id).await,
+            None => Ok(self.settled(claim, report).await?),
+        }
+    }
+
+    async fn acquire(&self) -> Stored<sqlx::pool::PoolConnection<sqlx::Postgres>> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    async fn ours_there(
+        &self,
+        claim: &Claimed,
+        report: &Report,
+        query: Option<&insights::QueryId>,
+    ) -> Result<Option<insights::Report>, CallError> {
+        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
+        let past = store::past_registrations(&mut *self.acquire().await?, report.id).await?;
+        Ok(there.into_iter().find(|remote| !past.contains(&remote.id) && self.is_ours(remote, report, query)))
+    }
+
     /// The id of the report's query there; looks for one of the same name and text before it creates one.
     async fn query(&self, claim: &Claimed, report: &Report) -> Result<insights::QueryId, CallError> {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
@@ -151,13 +178,14 @@ impl Register {
         Ok(account.ok_or(StoreError::Lost)?.api_url)
     }
 
-    fn is_ours(&self, remote: &insights::Report, report: &Report, query: &insights::QueryId) -> bool {
+    fn is_ours(&self, remote: &insights::Report, report: &Report, query: Option<&insights::QueryId>) -> bool {
         match &remote.callback_url {
             // Our own, even if it has run for the last time since: its executions are to be told.
             Some(address) => self.addresses.is_ours(address.expose(), report.id),
             None => {
                 let runs = !remote.status.eq_ignore_ascii_case("inactive");
-                runs && remote.name == report.name.trim() && remote.query_id.as_ref() == Some(query)
+                let same = query.is_some() && remote.query_id.as_ref() == query;
+                runs && same && remote.name == report.name.trim()
             }
         }
     }

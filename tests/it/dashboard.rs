@@ -188,7 +188,7 @@ impl Place {
         .await
         .unwrap();
         let location = format!("report=r/date=2026-11-20/{execution}.csv");
-        let mut incoming = self.app.archive.begin("a").unwrap();
+        let mut incoming = self.app.archive.begin(file, 1).unwrap();
         incoming.write(CONTENT).unwrap();
         let size = i64::try_from(incoming.publish(&location).unwrap()).unwrap();
         sqlx::query(

@@ -1,13 +1,22 @@
 #![allow(clippy::unwrap_used, reason = "what can't go on in a test should end it, in its helpers too")]
 
+mod account;
+mod api;
+mod architecture;
+mod azurite;
+mod callback;
 mod channel;
 mod config;
 mod dashboard;
 mod demo;
+mod download;
 mod embedded;
+mod execution;
 mod kill;
 mod mail;
+mod notification;
 mod readme;
+mod report;
 mod sandbox;
 mod story;
 mod support;

@@ -10,13 +10,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access;
-use crate::account::{self, Account, Credentials, Draft, Grant, ProgramName, State as AccountState};
+use crate::account::{self, Account, Checked, Credentials, Draft, Grant, ProgramName, State as AccountState};
 use crate::app::App;
 use crate::field::FieldErrors;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayAdmin, MayRead, Page, Paging, Params, PathId};
 use crate::id::AccountId;
 use crate::insights;
+use crate::outbound::Guard;
 use crate::secret::Secret;
 use crate::wake::Topic;
 
@@ -105,20 +106,19 @@ struct Verified {
 }
 
 impl AccountInput {
-    fn into_new(self) -> Result<Draft, FieldErrors> {
+    /// A checked new account, or everything that is wrong with it.
+    fn into_new(self, guard: &Guard) -> Result<Checked, FieldErrors> {
         let mut errors = FieldErrors::default();
         errors.expect(self.program.is_some(), "program", "is needed: mpn or cmp");
         errors.expect(self.grant.is_some(), "grant", "is needed: refresh_token, client_credentials or password");
-        for (field, text) in [("name", &self.name), ("tenant_id", &self.tenant_id), ("client_id", &self.client_id)] {
-            errors.expect(text.is_some(), field, "is needed");
-        }
-        let (program, grant) = (self.program.unwrap_or(ProgramName::Mpn), self.grant.unwrap_or(Grant::RefreshToken));
-        errors.result(Draft {
+        // Which secrets are needed depends on the grant.
+        let grant_is_known = self.grant.is_some();
+        let draft = Draft {
             name: self.name.unwrap_or_default(),
-            program,
+            program: self.program.unwrap_or(ProgramName::Mpn),
             tenant_id: self.tenant_id.unwrap_or_default(),
             client_id: self.client_id.unwrap_or_default(),
-            grant,
+            grant: self.grant.unwrap_or(Grant::RefreshToken),
             login_url: self.login_url,
             api_url: self.api_url,
             username: self.username,
@@ -127,7 +127,14 @@ impl AccountInput {
                 refresh_token: self.refresh_token,
                 password: self.password,
             },
-        })
+        };
+        match draft.check(guard, grant_is_known) {
+            Ok(checked) => errors.result(checked),
+            Err(more) => {
+                errors.0.extend(more.0);
+                Err(errors)
+            }
+        }
     }
 
     fn into_change(self, account: Account) -> Result<Draft, ApiError> {
@@ -160,7 +167,7 @@ async fn create(
     MayAdmin(actor): MayAdmin,
     Body(input): Body<AccountInput>,
 ) -> Result<(StatusCode, Json<AccountView>), ApiError> {
-    let checked = input.into_new()?.check(&app.guard, true)?;
+    let checked = input.into_new(&app.guard)?;
     let mut tx = app.pool.begin().await?;
     let id = account::store::insert(&mut tx, &app.clock, &app.keyring, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "account.create", &id.to_string()).await?;

@@ -41,6 +41,7 @@ pub fn router(app: App) -> Router<App> {
     let (router, _) = calls().split_for_parts();
     router
         .fallback(async || ApiError::NotFound("no such resource; see /docs"))
+        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(from_fn_with_state(app.clone(), gate::idempotency))
         .layer(from_fn_with_state(app, gate::authenticate))
 }

@@ -85,6 +85,8 @@ pub struct Claimed {
     pub event_id: EventId,
     /// Its subscription.
     pub subscription_id: SubscriptionId,
+    /// Tells its endpoint from others.
+    pub endpoint_print: Vec<u8>,
     /// The number of the claim.
     pub lease: i64,
     /// How many attempts there were.
@@ -95,17 +97,19 @@ pub struct Claimed {
     pub trigger: String,
 }
 
-/// Claims up to `limit` deliveries that are due, at most `each` of one subscription.
+/// Claims up to `limit` deliveries that are due, at most `each` of one endpoint and none of the `busy` ones.
 pub(in super::super) async fn claim(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
     each: i64,
+    busy: &[Vec<u8>],
     limit: i64,
 ) -> Stored<Vec<Claimed>> {
     let rows = sqlx::query_as!(
         Claimed,
-        r#"with due as (
-               select next.id
+        r#"with open as (
+               select next.id, next.due_at, endpoint_print,
+                   row_number() over (partition by endpoint_print order by next.due_at) as place
                from subscriptions
                cross join lateral (
                    select id, due_at from deliveries
@@ -115,20 +119,21 @@ pub(in super::super) async fn claim(
                    limit $3
                    for update skip locked
                ) as next
-               where subscriptions.state = 'active' and removed_at is null
-               order by next.due_at
-               limit $4
+               where subscriptions.state = 'active' and removed_at is null and endpoint_print <> all($5)
+           ), due as (
+               select id, endpoint_print from open where place <= $3 order by due_at limit $4
            )
            update deliveries
            set lease = lease + 1, lease_until = $2
            from due
            where deliveries.id = due.id
-           returning deliveries.id as "id: _", event_id as "event_id: _", subscription_id as "subscription_id: _", lease,
-               tries, since, trigger"#,
+           returning deliveries.id as "id: _", event_id as "event_id: _", subscription_id as "subscription_id: _",
+               endpoint_print, lease, tries, since, trigger"#,
         now,
         now + LEASE,
         each,
-        limit
+        limit,
+        busy
     )
     .fetch_all(conn)
     .await?;

@@ -66,6 +66,12 @@ pub(in super::super) async fn expect(
     Ok(())
 }
 
+/// Makes a check due at a time at the latest.
+pub(in super::super) async fn due_by(conn: &mut PgConnection, id: ReportId, at: DateTime<Utc>) -> Stored<()> {
+    sqlx::query!("update checks set due_at = least(due_at, $2) where report_id = $1", id.0, at).execute(conn).await?;
+    Ok(())
+}
+
 /// Makes the runs of all registered reports expected, once after a start or a return of the database.
 pub async fn expect_all(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<u64> {
     let result = sqlx::query!(

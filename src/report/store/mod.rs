@@ -169,15 +169,16 @@ pub async fn insert(conn: &mut PgConnection, clock: &Clock, checked: &Checked) -
     Ok(id)
 }
 
-/// Changes what a report asks for. What the API has is made anew; a draft or a rejected one is tried again.
+/// Changes what a report asks for. What the API has, or may have after a try that was cut off, is made anew; a draft or a
+/// rejected one is tried again. A step that is at work on the report loses its claim: what it asked for is old.
 pub async fn update(conn: &mut PgConnection, clock: &Clock, id: ReportId, checked: &Checked) -> Stored<()> {
     let draft = &checked.0;
     let query_id = queries::for_draft(conn, clock, draft).await?;
     let result = sqlx::query!(
         "update reports
          set query_id = $2, name = $3, description = $4, start_at = $5, interval_hours = $6, occurrences = $7, format = $8,
-             callback_method = $9, remake = there <> 'none',
-             state = case when state = 'rejected' then 'draft' else state end,
+             callback_method = $9, remake = remake or there <> 'none' or settle_tries > 0, lease = lease + 1,
+             state = case when state = 'rejected' then 'draft' else state end, last_failure = null,
              settle_at = $10, settle_since = $10, settle_tries = 0, updated_at = $10
          where id = $1 and state <> 'retired'",
         id.0,
@@ -318,8 +319,14 @@ pub(super) async fn past_registrations(conn: &mut PgConnection, id: ReportId) ->
     Ok(ids.into_iter().map(insights::ReportId).collect())
 }
 
-/// Records what the API has of the report now.
-pub(super) async fn is_there(conn: &mut PgConnection, claim: &Claimed, there: There, now: DateTime<Utc>) -> Stored<()> {
+/// Records what the API has of the report now, and when it is expected if it runs again.
+pub(super) async fn is_there(
+    conn: &mut PgConnection,
+    claim: &Claimed,
+    there: There,
+    expected_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Stored<()> {
     if there == There::None {
         sqlx::query!(
             "update registrations set ended_at = $2 where report_id = $1 and ended_at is null",
@@ -332,30 +339,35 @@ pub(super) async fn is_there(conn: &mut PgConnection, claim: &Claimed, there: Th
     let result = sqlx::query!(
         "update reports
          set there = $3, remake = remake and $3 <> 'none',
-             state = case when $3 = 'none' and state in ('registered', 'paused') then 'draft' else state end,
+             state = case when $3 = 'none' and state = 'registered' then 'draft' else state end,
              settle_at = case
-                 when $3 = 'none' and state in ('retired', 'rejected') then null
+                 -- a paused one is made anew there when it is resumed
+                 when $3 = 'none' and state in ('retired', 'rejected', 'paused') then null
                  when $3 = 'active' and state = 'registered' and not remake then null
                  when $3 = 'paused' and state = 'paused' and not remake then null
                  else $4::timestamptz end,
+             expected_at = case when state = 'registered' then coalesce(expected_at, $5) end,
              settle_tries = 0, lease_until = null, last_failure = null, updated_at = $4
          where id = $1 and lease = $2",
         claim.id.0,
         claim.lease,
         there.as_str(),
-        now
+        now,
+        expected_at
     )
     .execute(conn)
     .await?;
     db::one(&result)
 }
 
-/// Records that there is nothing to do.
-pub(super) async fn settled(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+/// Records that there is nothing to do for a report as it was read; what was wanted since is still to be done.
+pub(super) async fn settled(conn: &mut PgConnection, claim: &Claimed, read: &Report) -> Stored<()> {
     let result = sqlx::query!(
-        "update reports set settle_at = null, settle_tries = 0, lease_until = null where id = $1 and lease = $2",
+        "update reports set settle_at = null, settle_tries = 0, lease_until = null
+         where id = $1 and lease = $2 and updated_at = $3",
         claim.id.0,
-        claim.lease
+        claim.lease,
+        read.updated_at
     )
     .execute(conn)
     .await?;

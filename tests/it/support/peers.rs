@@ -41,7 +41,6 @@ pub(crate) fn pip(package: &str, version: &str) -> Result<PathBuf, Skipped> {
 }
 
 /// A directory whose `node_modules` holds a package of npm.
-#[expect(dead_code, reason = "the first test of a page brings the first npm peer")]
 pub(crate) fn npm(package: &str, version: &str) -> Result<PathBuf, Skipped> {
     require("node with npm", Command::new("npm").arg("--version"))?;
     fetched(package, version, |directory| {

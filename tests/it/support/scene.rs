@@ -1,0 +1,136 @@
+//! Scenes that tests of several areas begin with, and looks into everything that is kept.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use url::Url;
+
+use super::app::TestApp;
+use super::server::Server;
+
+/// A report's first run is due 4 h 5 min after it was made, on the minute; its callback comes 2 s later.
+pub(crate) const UNTIL_FIRST_RUN: u64 = 4 * 3600 + 6 * 60 + 5;
+pub(crate) const DAY: u64 = 24 * 3600;
+pub(crate) const HOUR: u64 = 3600;
+
+impl TestApp {
+    /// An account that reaches the sandbox through `between`.
+    pub(crate) async fn account_through(&self, between: &Server) -> String {
+        let account = self.account().await;
+        let urls = json!({
+            "login_url": between.url.as_str(),
+            "api_url": between.url.join("/insights/v1/mpn").unwrap().as_str(),
+        });
+        let (status, answer) = self.call("PATCH", &format!("/accounts/{account}"), Some(urls)).await;
+        assert_eq!(status, 200, "{answer}");
+        account
+    }
+
+    /// An account of the commercial marketplace, whose datasets take short intervals.
+    pub(crate) async fn marketplace_account(&self) -> String {
+        let settings = self.sandbox.world.settings();
+        let account = json!({
+            "name": "Marketplace",
+            "program": "cmp",
+            "tenant_id": settings.tenant,
+            "client_id": settings.client_id,
+            "client_secret": settings.client_secret.expose(),
+            "grant": "client_credentials",
+            "login_url": self.sandbox.url().as_str(),
+            "api_url": self.sandbox.url().join("/insights/v1.1/cmp").unwrap().as_str(),
+        });
+        self.post("/accounts", account).await["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A daily report of a fresh account that is registered there.
+    pub(crate) async fn registered(&self) -> String {
+        let account = self.account().await;
+        let report = self.report(&account).await;
+        self.drain().await;
+        assert_eq!(self.get(&format!("/reports/{report}")).await["state"], "registered");
+        report
+    }
+
+    /// A registered report whose first run has come to its end, and all that follows.
+    pub(crate) async fn told(&self) -> String {
+        let report = self.registered().await;
+        self.after(UNTIL_FIRST_RUN).await;
+        self.drain().await;
+        report
+    }
+
+    /// The address that the sandbox has for its newest report.
+    pub(crate) fn callback_address(&self) -> Url {
+        self.sandbox.world.reports().last().unwrap().terms.callback_url.as_ref().unwrap().parse().unwrap()
+    }
+
+    /// How often executions were asked for.
+    pub(crate) fn questions(&self) -> u64 {
+        self.sandbox.world.counts().execution_questions.values().sum()
+    }
+
+    /// The kinds of the events so far, oldest first.
+    pub(crate) async fn kinds(&self) -> Vec<String> {
+        let events = self.list("/events?limit=200").await;
+        events.iter().rev().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Calls what answers only when the steps have done something, and lets them do it meanwhile.
+    pub(crate) async fn call_and_drain(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let answered = Cell::new(false);
+        let call = async {
+            let answer = self.call(method, path, body).await;
+            answered.set(true);
+            answer
+        };
+        let steps = async {
+            while !answered.get() {
+                self.drain().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::join!(call, steps).0
+    }
+
+    /// Changes rows behind the service's back, as a crash or time would.
+    pub(crate) async fn sql(&self, statement: &str) {
+        sqlx::query(AssertSqlSafe(statement)).execute(&self.database.pool).await.unwrap();
+    }
+
+    /// One number of the database.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&self.database.pool).await.unwrap()
+    }
+
+    /// Every row of every table, as one text.
+    pub(crate) async fn all_rows(&self) -> String {
+        let tables = "select tablename::text from pg_tables where schemaname = 'public'";
+        let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&self.database.pool).await.unwrap();
+        let mut text = String::new();
+        for table in tables {
+            let rows = format!("select to_jsonb(t)::text from \"{table}\" t");
+            let rows: Vec<String> =
+                sqlx::query_scalar(AssertSqlSafe(rows)).fetch_all(&self.database.pool).await.unwrap();
+            text.extend(rows);
+        }
+        text
+    }
+}
+
+/// A client as anybody has one.
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap()
+}
+
+/// Waits until `true`, at most ten seconds.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    for _ in 0..1000 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within ten seconds: {what}");
+}
