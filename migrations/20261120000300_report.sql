@@ -40,10 +40,10 @@ create table reports (
     arrived_at timestamptz,
     created_at timestamptz not null,
     updated_at timestamptz not null,
-    unique (account_id, name),
     check (execute_now = (interval_hours is null)),
     check (execute_now or query_start_at is null)
 );
+create unique index reports_account_id_name_key on reports (account_id, name) where state <> 'retired';
 create index on reports (settle_at) where settle_at is not null;
 create index on reports (expected_at) where expected_at is not null and late_since is null;
 comment on table reports is

@@ -2,7 +2,6 @@
 //! transaction records the outcome if the claim number is still ours. Long work renews its lease meanwhile.
 
 use std::future::Future;
-use std::pin::pin;
 use std::time::Duration;
 
 use super::{StoreError, Stored};
@@ -15,16 +14,20 @@ pub async fn while_renewing<T, F>(work: impl Future<Output = T>, renew: impl Fn(
 where
     F: Future<Output = Stored<()>>,
 {
-    let mut work = pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return Ok(done),
-            () = tokio::time::sleep(RENEW_EVERY) => match renew().await {
-                Err(StoreError::Lost) => return Err(StoreError::Lost),
+    let lost = async {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            match renew().await {
+                Err(StoreError::Lost) => return,
                 // The database may be back before the lease has run out.
                 Err(error) => tracing::debug!(%error, "failed to renew a lease"),
                 Ok(()) => {}
-            },
+            }
         }
+    };
+    // Side by side: a renewal that hangs does not hold up the work and its deadlines.
+    tokio::select! {
+        done = work => Ok(done),
+        () = lost => Err(StoreError::Lost),
     }
 }

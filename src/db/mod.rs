@@ -24,6 +24,16 @@ const START_WAIT: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
+/// What holds for each session. The limits end what a frozen replica or a broken network would hold on to for ever.
+const SESSION: [(&str, &str); 6] = [
+    ("synchronous_commit", "on"),
+    ("timezone", "UTC"),
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "15s"),
+    ("tcp_user_timeout", "15s"),
+];
+
 /// What can go wrong with a row or the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -64,7 +74,7 @@ pub async fn connect(
     connections: u32,
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<PgPool, sqlx::Error> {
-    let options = options.application_name("tidings").options([("synchronous_commit", "on"), ("timezone", "UTC")]);
+    let options = options.application_name("tidings").options(SESSION);
     let host = options.get_host().to_owned();
     let pool = PgPoolOptions::new()
         .max_connections(connections)

@@ -27,6 +27,8 @@ use crate::wake::{Topic, Wake};
 
 /// What may pass is not declared failed within this time.
 const PATIENCE: TimeDelta = TimeDelta::hours(1);
+/// Nor after fewer tries: the process may have been down for most of that time.
+const LEAST_TRIES: i32 = 5;
 const FIRST_ANSWER: Duration = Duration::from_secs(60);
 const NEXT_BYTES: Duration = Duration::from_secs(60);
 const CHUNKS_AHEAD: usize = 16;
@@ -232,7 +234,8 @@ impl Fetch {
         let now = self.clock.now();
         tracing::warn!(file = %claim.id, why = %failure, "failed to download");
         let mut tx = self.pool.begin().await?;
-        if now - claim.since < PATIENCE && !failure.is_permanent() {
+        let patient = now - claim.since < PATIENCE || claim.tries < LEAST_TRIES;
+        if patient && !failure.is_permanent() {
             let attempt = u32::try_from(claim.tries + 1).unwrap_or(1);
             let wait = failure.after.unwrap_or_else(|| Backoff::MICROSOFT.wait(attempt));
             store::later(&mut tx, claim, &failure.text, now + wait, true).await?;

@@ -67,7 +67,8 @@ pub(super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>, limit: i6
                from downloads
                join reports on reports.id = report_id
                join accounts on accounts.id = account_id
-               where downloads.state = 'open' and due_at <= $1
+               -- nothing waits longer than an hour: what is due later was set before the clock was set back
+               where downloads.state = 'open' and (due_at <= $1 or due_at > $1 + interval '2 hours')
                  and (downloads.lease_until is null or downloads.lease_until <= $1 or downloads.lease_until > $2)
                  and accounts.state = 'active'
                  and (blocked_until is null or blocked_until <= $1 or blocked_until > $1 + interval '1 hour')
@@ -76,7 +77,9 @@ pub(super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>, limit: i6
                for update of downloads skip locked
            )
            update downloads
-           set lease = lease + 1, lease_until = $2, tries = tries + 1
+           set lease = lease + 1, lease_until = $2, tries = tries + 1,
+               -- what waited for its account was not tried
+               since = case when tries = 0 then $1 else since end
            from due
            where downloads.id = due.id
            returning downloads.id as "id: _", execution_id as "execution_id: _", report_id as "report_id: _",

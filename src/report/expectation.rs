@@ -11,7 +11,7 @@ use sqlx::{PgConnection, PgPool};
 use super::store::{self, checks};
 use super::{Report, State};
 use crate::clock::Clock;
-use crate::db::{StoreError, Stored};
+use crate::db::Stored;
 use crate::event::{self, About, Fact, Kind};
 use crate::id::{ExecutionId, FileId, ReportId};
 
@@ -49,12 +49,16 @@ pub async fn fulfilled(
     (execution_id, file_id): (ExecutionId, FileId),
     generated_at: DateTime<Utc>,
 ) -> Stored<()> {
-    let report = store::find(conn, id).await?.ok_or(StoreError::Lost)?;
+    let report = store::hold(conn, id).await?;
     let next = next_expectation(&report, generated_at);
+    // A file of an earlier run does not make good for the one that is late.
+    let recovered = report.late_since.filter(|_| next != report.expected_at);
+    let still_late = report.late_since.filter(|_| recovered.is_none());
+    store::arrived(conn, id, next, still_late, clock.now()).await?;
     if let Some(next) = next {
         checks::due_by(conn, id, next).await?;
     }
-    let Some(late_since) = store::arrived(conn, id, next, clock.now()).await? else { return Ok(()) };
+    let Some(late_since) = recovered else { return Ok(()) };
     let fact = Fact {
         kind: Kind::ReportRecovered,
         key: format!("recovered:{id}:{}", late_since.timestamp_micros()),

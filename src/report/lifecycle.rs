@@ -30,8 +30,12 @@ pub async fn want_retired(conn: &mut PgConnection, id: ReportId, now: DateTime<U
 }
 
 pub(super) async fn pause(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {
-    step.sessions.call(claim.account_id, |api| async move { api.pause(remote).await }).await?;
-    is_there(step, claim, There::Paused, None).await
+    match step.sessions.call(claim.account_id, |api| async move { api.pause(remote).await }).await {
+        Ok(()) => is_there(step, claim, There::Paused, None).await,
+        // Somebody deleted it there; it is made anew when it shall run.
+        Err(CallError::Api(insights::Error::NotFound(_))) => is_there(step, claim, There::None, None).await,
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) async fn resume(
@@ -40,8 +44,11 @@ pub(super) async fn resume(
     report: &Report,
     remote: &insights::ReportId,
 ) -> Result<(), CallError> {
-    step.sessions.call(claim.account_id, |api| async move { api.resume(remote).await }).await?;
-    is_there(step, claim, There::Active, expectation::next_run(report, step.clock.now())).await
+    match step.sessions.call(claim.account_id, |api| async move { api.resume(remote).await }).await {
+        Ok(()) => is_there(step, claim, There::Active, expectation::next_run(report, step.clock.now())).await,
+        Err(CallError::Api(insights::Error::NotFound(_))) => is_there(step, claim, There::None, None).await,
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) async fn delete(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {

@@ -195,7 +195,7 @@ impl Register {
         let mut conn = self.pool.acquire().await?;
         if failure.is_permanent() {
             tracing::warn!(report = %claim.id, why = %failure, "the API refused the report");
-            return store::rejected(&mut conn, claim, &failure.text, now).await;
+            return store::refused(&mut conn, claim, &failure.text, now + Backoff::MICROSOFT.longest, now).await;
         }
         let attempt = u32::try_from(claim.tries + 1).unwrap_or(1);
         let wait = failure.after.unwrap_or_else(|| Backoff::MICROSOFT.wait(attempt));

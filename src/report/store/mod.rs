@@ -238,7 +238,8 @@ pub(super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>, limit: i6
                select reports.id
                from reports
                join accounts on accounts.id = account_id
-               where settle_at <= $1
+               -- nothing waits longer than an hour: what is due later was set before the clock was set back
+               where (settle_at <= $1 or settle_at > $1 + interval '2 hours')
                  and (lease_until is null or lease_until <= $1 or lease_until > $2)
                  and accounts.state = 'active'
                  and (blocked_until is null or blocked_until <= $1 or blocked_until > $1 + interval '1 hour')
@@ -283,8 +284,7 @@ pub(super) async fn registered(
 ) -> Stored<()> {
     let now = clock.now();
     sqlx::query!(
-        "insert into registrations (id, report_id, remote_id, created_at) values ($1, $2, $3, $4)
-         on conflict (remote_id) do nothing",
+        "insert into registrations (id, report_id, remote_id, created_at) values ($1, $2, $3, $4)",
         clock.new_id::<RegistrationId>().0,
         claim.id.0,
         remote.0,
@@ -397,43 +397,56 @@ pub(super) async fn later(
     db::one(&result)
 }
 
-/// Records that the API refused the report.
-pub(super) async fn rejected(conn: &mut PgConnection, claim: &Claimed, why: &str, now: DateTime<Utc>) -> Stored<()> {
+/// Records that the API refused. A draft is rejected by that; what is there already is still to be brought into line, so
+/// that is tried again `later`.
+pub(super) async fn refused(
+    conn: &mut PgConnection,
+    claim: &Claimed,
+    why: &str,
+    later: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Stored<()> {
     let result = sqlx::query!(
         "update reports
-         set state = case when state = 'draft' then 'rejected' else state end, settle_at = null, settle_tries = 0,
+         set state = case when state = 'draft' then 'rejected' else state end,
+             settle_at = case when state = 'draft' then null else $5::timestamptz end,
              lease_until = null, last_failure = $3, updated_at = $4
          where id = $1 and lease = $2",
         claim.id.0,
         claim.lease,
         why,
-        now
+        now,
+        later
     )
     .execute(conn)
     .await?;
     db::one(&result)
 }
 
-/// Moves the expectation after a file has come; tells since when the report had been late, if it was.
+/// One report, held until the transaction ends: two files that come at once move its expectation one after the other.
+pub(super) async fn hold(conn: &mut PgConnection, id: ReportId) -> Stored<Report> {
+    sqlx::query!("select id from reports where id = $1 for no key update", id.0).fetch_optional(&mut *conn).await?;
+    find(conn, id).await?.ok_or(StoreError::Lost)
+}
+
+/// Moves the expectation after a file has come.
 pub(super) async fn arrived(
     conn: &mut PgConnection,
     id: ReportId,
     expected_at: Option<DateTime<Utc>>,
+    late_since: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
-) -> Stored<Option<DateTime<Utc>>> {
-    let was = sqlx::query_scalar!(
-        "with was as (select late_since from reports where id = $1 for update)
-         update reports set arrived_at = $3, late_since = null, expected_at = $2
-         from was
-         where id = $1
-         returning was.late_since",
+) -> Stored<()> {
+    sqlx::query!(
+        "update reports set arrived_at = $4, late_since = $3, expected_at = $2 where id = $1",
         id.0,
         expected_at,
+        late_since,
         now
     )
-    .fetch_optional(conn)
+    .execute(conn)
     .await?;
-    Ok(was.flatten())
+    Ok(())
 }
 
 /// A report that was expected long ago.
