@@ -241,9 +241,7 @@ impl Fetch {
             store::later(&mut tx, claim, &failure.text, now + wait, true).await?;
         } else {
             store::failed(&mut tx, claim, &failure.text).await?;
-            execution::store::failed(&mut tx, claim.execution_id, &failure.text, now).await?;
-            let (report, id) = (claim.report_id, claim.execution_id);
-            execution::discover::failed(&mut tx, &self.clock, report, id, &failure.text).await?;
+            execution::fail::give_up(&mut tx, &self.clock, claim.execution_id, &failure.text).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -265,13 +263,7 @@ fn arrival(claim: &Claimed, report: &Report, execution: &Execution, profile: &Pr
         },
         data: json!({
             "report": { "id": report.id, "name": report.name },
-            "execution": {
-                "id": execution.id,
-                "remote_id": execution.remote_id.0,
-                "status": execution.status,
-                "generated_at": execution.generated_at,
-                "found_by": execution.found_by,
-            },
+            "execution": execution.snapshot(),
             "file": {
                 "id": claim.id,
                 "format": report.format,

@@ -6,16 +6,13 @@
 //! `Failed`: the default answer never shows a failure. A 404 means that there are none yet.
 
 use chrono::TimeDelta;
-use serde_json::json;
 use sqlx::PgPool;
 
 use super::store::{self, Told};
-use super::{FoundBy, State};
+use super::{FoundBy, State, fail};
 use crate::account::session::{CallError, Sessions};
 use crate::clock::Clock;
 use crate::db::{StoreError, Stored, lease};
-use crate::event::{self, About, Fact, Kind};
-use crate::id::{ExecutionId, ReportId};
 use crate::insights::{self, ExecutionFilter, Progress};
 use crate::report::check::{self, Check};
 use crate::wake::{Topic, Wake};
@@ -126,44 +123,9 @@ impl Discover {
             found |= state != State::Pending;
             tracing::info!(report = %check.report_id, execution = %id, ?state, ?found_by, "found an execution");
             if state == State::Failed {
-                failed(conn, &self.clock, check.report_id, id, &why).await?;
+                fail::tell(conn, &self.clock, id, &why).await?;
             }
         }
         check::answered(conn, check, found, open, self.clock.now()).await
     }
-}
-
-/// Tells that there will be no file of an execution, once.
-pub async fn failed(
-    conn: &mut sqlx::PgConnection,
-    clock: &Clock,
-    report_id: ReportId,
-    id: ExecutionId,
-    why: &str,
-) -> Stored<()> {
-    let report = crate::report::store::find(conn, report_id).await?.ok_or(StoreError::Lost)?;
-    let execution = store::find(conn, id).await?.ok_or(StoreError::Lost)?;
-    let fact = Fact {
-        kind: Kind::ReportFailed,
-        key: format!("failed:{id}"),
-        about: About {
-            account_id: Some(report.account_id),
-            report_id: Some(report_id),
-            execution_id: Some(id),
-            ..About::default()
-        },
-        data: json!({
-            "report": { "id": report_id, "name": report.name },
-            "execution": {
-                "id": id,
-                "remote_id": execution.remote_id.0,
-                "status": execution.status,
-                "generated_at": execution.generated_at,
-                "found_by": execution.found_by,
-            },
-            "reason": why,
-        }),
-    };
-    event::store::append(conn, clock, fact).await?;
-    Ok(())
 }

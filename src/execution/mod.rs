@@ -5,6 +5,7 @@
 //! execution is trusted because somebody called. The secure link is never kept: the download asks for a fresh one.
 
 pub mod discover;
+pub mod fail;
 pub mod store;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -89,4 +90,22 @@ pub struct Execution {
     pub found_at: DateTime<Utc>,
     /// When it last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Execution {
+    /// What a fact about it says of it.
+    pub fn snapshot(&self) -> serde_json::Value {
+        serde_json::json!({
+            "id": self.id,
+            "remote_id": self.remote_id.0,
+            "status": self.status,
+            "generated_at": self.generated_at,
+            "found_by": self.found_by,
+        })
+    }
+
+    /// Whether the API made a file, whatever became of it here.
+    pub fn has_file_there(&self) -> bool {
+        self.status.eq_ignore_ascii_case("completed")
+    }
 }

@@ -189,7 +189,7 @@ pub async fn stored(conn: &mut PgConnection, id: ExecutionId, now: DateTime<Utc>
 }
 
 /// Marks an execution as failed: its file could not be fetched.
-pub async fn failed(conn: &mut PgConnection, id: ExecutionId, why: &str, now: DateTime<Utc>) -> Stored<()> {
+pub(super) async fn failed(conn: &mut PgConnection, id: ExecutionId, why: &str, now: DateTime<Utc>) -> Stored<()> {
     let result = sqlx::query!(
         "update executions set state = 'failed', failure = $2, updated_at = $3 where id = $1 and state = 'ready'",
         id.0,

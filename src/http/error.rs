@@ -133,14 +133,16 @@ impl From<StoreError> for ApiError {
             Some("accounts_name_key") => Self::field("name", "is taken by another account"),
             Some("reports_account_id_name_key") => Self::field("name", "is taken by another report of this account"),
             Some("queries_account_id_name_key") => Self::field("name", "is taken by another query of this account"),
-            Some("reports_account_id_fkey") if is_delete(&error) => {
-                Self::Conflict("the account has reports; retire them first, and keep the account for its files".into())
-            }
             Some("queries_account_id_fkey" | "reports_account_id_fkey") if !is_delete(&error) => {
                 Self::field("account_id", "names no account")
             }
-            Some("queries_account_id_fkey") => Self::Conflict("the account has queries; delete them first".into()),
-            Some("reports_query_id_fkey") if is_delete(&error) => Self::Conflict("a report uses the query".into()),
+            Some("queries_account_id_fkey" | "reports_account_id_fkey") => Self::Conflict(
+                "the account has reports; retired ones count too, because their files stay here: it can't be removed"
+                    .into(),
+            ),
+            Some("reports_query_id_fkey") if is_delete(&error) => {
+                Self::Conflict("a report uses the query, or did before it was retired".into())
+            }
             Some("reports_query_id_fkey") => Self::field("query_id", "names no query"),
             _ if matches!(error, StoreError::Lost) => {
                 Self::Conflict("it changed meanwhile, or its state does not allow that".into())

@@ -135,6 +135,21 @@ impl Draft {
 }
 
 impl Change {
+    /// Whether it asks for anything that is not so already.
+    pub fn changes(&self, report: &Report) -> bool {
+        fn differs<T: PartialEq>(new: Option<&T>, old: Option<&T>) -> bool {
+            new.is_some() && new != old
+        }
+        differs(self.name.as_ref(), Some(&report.name))
+            || differs(self.description.as_ref(), report.description.as_ref())
+            || differs(self.query.as_ref(), Some(&report.query))
+            || differs(self.start_at.as_ref(), report.start_at.as_ref())
+            || differs(self.interval_hours.as_ref(), report.interval_hours.as_ref())
+            || differs(self.occurrences.as_ref(), report.occurrences.as_ref())
+            || differs(self.format.as_ref(), Some(&report.format))
+            || differs(self.callback_method.as_ref(), Some(&report.callback_method))
+    }
+
     /// The report as it shall be, checked like a new one. The start keeps its phase when it is not given anew.
     pub fn check(self, report: &Report, now: DateTime<Utc>) -> Result<Checked, FieldErrors> {
         let kept_start = || Some(next_start(report.start_at?, report.interval_hours?, now));

@@ -18,6 +18,7 @@ use crate::http::extract::{Body, MayAdmin, MayRead, Page, Paging, Params, PathId
 use crate::id::AccountId;
 use crate::insights;
 use crate::outbound::Guard;
+use crate::report::store::queries;
 use crate::secret::Secret;
 use crate::wake::Topic;
 
@@ -230,6 +231,7 @@ async fn remove(
     PathId(id): PathId<AccountId>,
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.pool.begin().await?;
+    queries::delete_unused(&mut tx, id).await?;
     if !account::store::delete(&mut tx, id).await? {
         return Err(ApiError::NotFound("no such account"));
     }

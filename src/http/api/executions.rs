@@ -106,9 +106,17 @@ async fn retry(
     _: MayWrite,
     PathId(id): PathId<ExecutionId>,
 ) -> Result<(axum::http::StatusCode, Json<ExecutionView>), ApiError> {
-    find(&app, id).await?;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
+    let execution = execution::store::find(&mut tx, id).await?.ok_or(ApiError::NotFound("no such execution"))?;
+    if execution.state != ExecutionState::Failed {
+        let state = execution.state.as_str();
+        return Err(ApiError::Conflict(format!("only a failed execution can be tried again; this one is {state}")));
+    }
+    if !execution.has_file_there() {
+        let status = execution.status;
+        return Err(ApiError::Conflict(format!("the API says {status}: there is no file to fetch")));
+    }
     execution::store::reopen(&mut tx, id, now).await?;
     download::store::reopen(&mut tx, id, now).await?;
     tx.commit().await?;

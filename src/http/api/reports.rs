@@ -234,6 +234,9 @@ async fn change(
         format: input.format,
         callback_method: input.callback_method,
     };
+    if !change.changes(&report) {
+        return Ok(Json(ReportView::of(&app, report)));
+    }
     let checked = change.check(&report, app.clock.now())?;
     report::store::update(&mut tx, &app.clock, id, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.change", &id.to_string()).await?;

@@ -112,6 +112,18 @@ pub async fn delete(conn: &mut PgConnection, account: AccountId, id: QueryId) ->
     if result.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Lost) }
 }
 
+/// Removes the queries of an account that no report uses.
+pub async fn delete_unused(conn: &mut PgConnection, account: AccountId) -> Stored<()> {
+    sqlx::query!(
+        "delete from queries
+         where account_id = $1 and not exists (select from reports where query_id = queries.id)",
+        account.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// The name, text and remote id of a query.
 pub(in super::super) async fn of(conn: &mut PgConnection, id: QueryId) -> Stored<Query> {
     let row = sqlx::query_as!(
