@@ -2,7 +2,7 @@
 //!
 //! Pages are made on the server and work without a script; a small one keeps a story up to date. Nothing is loaded from
 //! elsewhere, and the policy sent with every page forbids it. What must hold: no page without a session but the sign-in, no
-//! change asked for by another site, no secret on any page. A handler that takes a [`guard::Viewer`] keeps the first two.
+//! change asked for by another site, no secret on any page. A handler that takes a `guard::Viewer` keeps the first two.
 
 mod actions;
 mod files;

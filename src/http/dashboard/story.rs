@@ -79,9 +79,12 @@ fn run_of(callback: &Callback, executions: &[Execution]) -> Option<usize> {
     let found_after = |execution: &Execution| execution.found_at >= at && execution.found_at - at <= NEAR;
     let under_way = |execution: &Execution| execution.found_at <= at && ended_at(execution) >= at;
     let just_ended = |execution: &Execution| ended_at(execution) <= at && at - ended_at(execution) <= JUST;
+    // It says that a file is ready: the newest one that was, when it came.
+    let just_made = |execution: &Execution| execution.generated_at.is_some_and(|made| made <= at && at - made <= NEAR);
     executions
         .iter()
-        .rposition(found_after)
+        .position(just_made)
+        .or_else(|| executions.iter().rposition(found_after))
         .or_else(|| executions.iter().position(under_way))
         .or_else(|| executions.iter().position(just_ended))
 }
@@ -191,6 +194,15 @@ mod tests {
         ] {
             assert_eq!(run_of(&call(called), &runs), expected, "called after {called} s");
         }
+    }
+
+    #[test]
+    fn a_callback_that_came_after_its_run_was_found_by_schedule_does_not_move_to_the_next_run() {
+        let made = |found: i64| Execution { generated_at: Some(at(found - 2)), ..run(found, Some(found + 1)) };
+        let runs = [made(100), made(0)];
+
+        assert_eq!(run_of(&call(2), &runs), Some(1));
+        assert_eq!(run_of(&call(99), &runs), Some(0));
     }
 
     #[test]
