@@ -187,3 +187,8 @@ pub async fn check_keyring(pool: &PgPool, clock: &Clock, keyring: &Keyring) -> R
     tx.commit().await.map_err(StoreError::from)?;
     Ok(())
 }
+
+/// Whether a database was used with a secret key before.
+pub async fn knows_a_key(pool: &PgPool) -> Stored<bool> {
+    Ok(!store::key_checks(&mut *pool.acquire().await?).await?.is_empty())
+}

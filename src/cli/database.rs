@@ -29,6 +29,12 @@ impl Server {
 
     /// Starts the private server of a data directory.
     pub(super) async fn start_private(home: &Home) -> anyhow::Result<Self> {
+        if let Some(folder) = home.pg_bin.as_ref().filter(|folder| !folder.join("initdb").exists()) {
+            anyhow::bail!(
+                "TIDINGS_PG_BIN: found {}, expected a folder with initdb and postgres in it",
+                folder.display()
+            );
+        }
         let settings = embedded::Settings {
             data_dir: home.data_dir.clone(),
             binaries: home.pg_bin.clone(),

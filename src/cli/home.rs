@@ -12,7 +12,8 @@ use anyhow::Context;
 
 use crate::secret::{Keyring, Secret, hex, random_bytes, random_token};
 
-const SECRET_KEY: &str = "secret.key";
+/// The file of the secret key.
+pub(super) const SECRET_KEY: &str = "secret.key";
 const ADMIN_KEY: &str = "admin.key";
 
 /// Makes the data directory, if need be, and tells its whole path. Others may pass through it but not look: the database's
@@ -25,6 +26,11 @@ pub(super) fn make(data_dir: &Path) -> anyhow::Result<PathBuf> {
             data_dir.display()
         )
     })
+}
+
+/// Whether there is a secret key in the data directory.
+pub(super) fn has_secret_key(data_dir: &Path) -> bool {
+    data_dir.join(SECRET_KEY).exists()
 }
 
 /// The keys in the data directory, made at the first start.

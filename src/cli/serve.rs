@@ -12,6 +12,7 @@ use url::Url;
 
 use super::database::Server;
 use super::{home, say, service, signals};
+use crate::access;
 use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::{Database, Settings};
@@ -45,6 +46,13 @@ async fn serve(
     let Some(pool) = stop.run_until_cancelled(server.migrated()).await else { return Ok(()) };
     let pool = pool?;
     let data_dir = settings.home.data_dir.clone();
+    if settings.keyring.is_none() && !home::has_secret_key(&data_dir) && access::knows_a_key(&pool).await? {
+        anyhow::bail!(
+            "{} is missing, and this database was used with a secret key: put that file back, or set TIDINGS_SECRET_KEY; \
+             without it, stored secrets and callback addresses are lost",
+            data_dir.join(home::SECRET_KEY).display()
+        );
+    }
     let (local_key, key_file) = home::admin_key(&data_dir)?;
     let settings = app_settings(settings, &listeners, local_key)?;
     let shown = Shown {

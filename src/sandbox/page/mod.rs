@@ -29,7 +29,7 @@ pub fn router(handle: Handle) -> Router {
     Router::new()
         .route("/sandbox", get(page))
         .route("/sandbox/api/state", get(state))
-        .route("/sandbox/api/faults", post(faults))
+        .route("/sandbox/api/faults", get(known_faults).post(faults))
         .route("/sandbox/api/reports/{id}/run", post(run))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(handle)
@@ -68,6 +68,10 @@ async fn faults(State(handle): State<Handle>, Json(wanted): Json<FaultRequest>) 
     Json(json!({"faults": handle.with(|world| world.faults.clone())}))
 }
 
+async fn known_faults(State(handle): State<Handle>) -> Json<Value> {
+    Json(json!({"known": Fault::ALL, "faults": handle.with(|world| world.faults.clone())}))
+}
+
 async fn run(State(handle): State<Handle>, Path(id): Path<String>) -> Response {
     match handle.run_report_now(&id).await {
         Some(execution_id) => Json(json!({"execution_id": execution_id})).into_response(),
@@ -92,6 +96,7 @@ fn snapshot(handle: &Handle) -> Value {
             "speed": settings.speed,
             "rows": world.next_files.rows,
             "faults": world.faults,
+            "known_faults": Fault::ALL,
             "counts": world.counts,
             "queries": world.queries.iter().filter(|query| !query.system).collect::<Vec<_>>(),
             "reports": reports.collect::<Vec<_>>(),
