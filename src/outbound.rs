@@ -292,9 +292,9 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_leads_home_is_refused_when_it_is_resolved() {
         let outbound = Outbound::new(Guard::default(), None).unwrap();
-        let url: Url = "https://localhost.localdomain:1/".parse().unwrap();
 
-        let error = outbound.client(&url).unwrap().get(url).send().await.unwrap_err();
+        // Past the check of the address, which knows this name: it stands for any that leads home.
+        let error = outbound.https.get("https://localhost:1/").send().await.unwrap_err();
 
         assert!(describe(&error).contains("no address that may be called"), "{error:?}");
     }
@@ -315,10 +315,10 @@ mod tests {
         let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at: Url = format!("http://{}", proxy.local_addr().unwrap()).parse().unwrap();
         let outbound = Outbound::new(Guard::new(&["10.0.0.0/8".parse().unwrap()]), Some(&at)).unwrap();
-        // A name that leads elsewhere than into the allowed network.
-        let url: Url = "http://localhost.:1/".parse().unwrap();
 
-        let error = outbound.client(&url).unwrap().get(url).timeout(Duration::from_secs(5)).send().await.unwrap_err();
+        // It leads elsewhere than into the allowed network.
+        let request = outbound.http.get("http://localhost:1/").timeout(Duration::from_secs(5));
+        let error = request.send().await.unwrap_err();
 
         assert!(describe(&error).contains("no address that may be called"), "{error:?}");
     }
@@ -330,7 +330,7 @@ mod tests {
             ("120", Some(120)),
             ("18446744073709551615", Some(3600)),
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
-            ("Sun, 06 Nov 2094 08:50:37 GMT", Some(3600)),
+            ("Sat, 06 Nov 2094 08:50:37 GMT", Some(3600)),
             ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
             ("soon", None),
         ];

@@ -106,8 +106,6 @@ pub struct Account {
     pub last_failure: Option<String>,
     /// No call before.
     pub blocked_until: Option<DateTime<Utc>>,
-    /// Counts renewals and new credentials: tells whether what was found out still holds.
-    pub(crate) renewal: i64,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.

@@ -105,6 +105,11 @@ impl Sessions {
         Ok(datasets)
     }
 
+    /// Forgets the held token, because the credentials changed.
+    pub fn forget(&self, id: AccountId) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
     async fn ask<T, F>(&self, account: &Account, ask: impl Fn(Api) -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, insights::Error>>,
@@ -120,14 +125,8 @@ impl Sessions {
         }
         match answer {
             Ok(answer) => Ok(answer),
-            // Our token may be older than the account as it was read, or newer.
-            Err(error) => Err(self.noted(account.id, held.renewal.max(account.renewal), error).await?),
+            Err(error) => Err(self.noted(account.id, held.renewal, error).await?),
         }
-    }
-
-    /// Forgets the held token, because the credentials changed.
-    pub fn forget(&self, id: AccountId) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     async fn account(&self, id: AccountId) -> Stored<Account> {

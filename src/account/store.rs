@@ -27,7 +27,6 @@ struct Row {
     sign_in_since: Option<DateTime<Utc>>,
     last_failure: Option<String>,
     blocked_until: Option<DateTime<Utc>>,
-    renewal: i64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -55,7 +54,6 @@ impl TryFrom<Row> for Account {
             sign_in_since: row.sign_in_since,
             last_failure: row.last_failure,
             blocked_until: row.blocked_until,
-            renewal: row.renewal,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -81,7 +79,7 @@ async fn select(
     sqlx::query_as!(
         Row,
         r#"select id as "id: _", name, program, tenant_id, client_id, grant_kind, login_url, api_url, username, state,
-               sign_in_since, last_failure, blocked_until, renewal, created_at, updated_at
+               sign_in_since, last_failure, blocked_until, created_at, updated_at
            from accounts
            where ($1::uuid is null or id = $1) and ($2::uuid is null or id < $2)
            order by id desc
@@ -254,7 +252,8 @@ pub(super) async fn claim_renewal(conn: &mut PgConnection, id: AccountId, now: D
     Ok(claim)
 }
 
-/// Ends a renewal that worked: the rotated refresh token is kept before the new access token is used.
+/// Ends a renewal that worked: the rotated refresh token is kept before the new access token is used. Why a person must sign
+/// in stays told: a token alone does not mend that.
 pub(super) async fn renewed(
     conn: &mut PgConnection,
     keyring: &Keyring,
@@ -266,7 +265,8 @@ pub(super) async fn renewed(
     let sealed = refresh.map(|token| keyring.seal(&place(id, "refresh_token"), token).0);
     let result = sqlx::query!(
         "update accounts
-         set refresh_token = coalesce($3, refresh_token), renewal_until = null, last_failure = null, updated_at = $4
+         set refresh_token = coalesce($3, refresh_token), renewal_until = null,
+             last_failure = case when state = 'active' then null else last_failure end, updated_at = $4
          where id = $1 and renewal = $2",
         id.0,
         claim,
@@ -291,8 +291,8 @@ pub(super) async fn not_renewed(conn: &mut PgConnection, id: AccountId, claim: i
     Ok(())
 }
 
-/// Marks that a person must sign in again; gives the account's name, if it was not marked before. What was found out with
-/// another than the latest `renewal` says nothing of the credentials that are there now.
+/// Marks that a person must sign in again; gives the account's name, if it was not marked before. What was met with
+/// the token of another than the latest `renewal` says nothing of the credentials that are there now.
 pub(super) async fn require_sign_in(
     conn: &mut PgConnection,
     id: AccountId,
