@@ -27,10 +27,12 @@ comment on table sign_in_links is 'One-time addresses that open a dashboard sess
 create table sessions (
     digest bytea primary key,
     actor text not null,
+    key_id uuid references api_keys on delete cascade,
     created_at timestamptz not null,
     expires_at timestamptz not null
 );
-comment on table sessions is 'Dashboard sessions: the cookie holds 256 random bits, the row their SHA-256.';
+comment on table sessions is
+    'Dashboard sessions: the cookie holds 256 random bits, the row their SHA-256. One that a key opened ends with the key.';
 
 create table idempotency (
     actor text not null,

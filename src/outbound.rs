@@ -2,20 +2,23 @@
 //!
 //! What is called is often named by someone else (an endpoint, a secure link), so each call is guarded: `https` only, no
 //! private address, no redirect, one deadline for connecting, headers and body together, and a bounded read of the answer.
-//! [`Guard`] opens chosen networks, there by plain `http` too. Names are checked after each resolution, so that a name
-//! which changes its address later gains nothing.
+//! [`Guard`] opens chosen networks, there by plain `http` too, and always straight. Only such addresses of a name are dialled
+//! as are allowed when it is resolved, so that a name which changes its address later gains nothing.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use chrono::DateTime;
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, Response};
+use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use reqwest::{Client, ClientBuilder, Response};
 use url::{Host, Url};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// Why an address may not be called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +80,8 @@ impl Guard {
         }
     }
 
-    /// Whether an address could be called by everyone: what a callback from the internet needs.
+    /// Whether an address shows by itself that it lies in an allowed network: who is there need not reach us through the
+    /// internet.
     pub fn is_inside(&self, url: &Url) -> bool {
         match url.host() {
             Some(Host::Ipv4(address)) => self.allows_private(address.into()),
@@ -113,8 +117,10 @@ pub fn is_public(address: IpAddr) -> bool {
                 || v6.is_unspecified()
                 || v6.is_multicast()
                 || (segments[0] & 0xffc0) == 0xfe80
+                || (segments[0] & 0xffc0) == 0xfec0
                 || (segments[0] & 0xfe00) == 0xfc00
                 || (segments[0], segments[1]) == (0x2001, 0x0db8)
+                || (segments[0], segments[1]) == (0x2001, 0)
                 || (segments[0] == 0x3fff && segments[1] < 0x1000)
                 || segments[..4] == [0x0100, 0, 0, 0]
                 || segments[0] == 0x2002
@@ -130,19 +136,23 @@ struct GuardedNames {
     private_only: bool,
 }
 
+impl GuardedNames {
+    fn allows(&self, address: IpAddr) -> bool {
+        if self.private_only { self.guard.allows_private(address) } else { self.guard.allows(address) }
+    }
+}
+
 impl Resolve for GuardedNames {
     fn resolve(&self, name: Name) -> Resolving {
-        let (guard, private_only) = (self.guard.clone(), self.private_only);
+        let names = Self { guard: self.guard.clone(), private_only: self.private_only };
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = |address: &SocketAddr| {
-                if private_only { guard.allows_private(address.ip()) } else { guard.allows(address.ip()) }
-            };
-            // One forbidden address among them spoils the name: it may be the one that is used.
-            if found.is_empty() || !found.iter().all(allowed) {
-                return Err("the name leads to an address that may not be called".into());
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            // Only what is returned is dialled: a forbidden address among others is left out.
+            let allowed: Vec<SocketAddr> = found.filter(|address| names.allows(address.ip())).collect();
+            if allowed.is_empty() {
+                return Err("the name leads to no address that may be called".into());
             }
-            Ok(Box::new(found.into_iter()) as Addrs)
+            Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
@@ -162,24 +172,18 @@ pub struct Outbound {
 pub struct SetupError(#[from] reqwest::Error);
 
 impl Outbound {
-    /// Clients that go straight, or through `proxy` where the operator set one.
+    /// Clients that go straight; `https` goes through `proxy` where the operator set one. Plain `http` never does: only the
+    /// resolution of a name tells whether it leads into an allowed network, and a proxy would do that unguarded.
     pub fn new(guard: Guard, proxy: Option<&Url>) -> Result<Self, SetupError> {
-        let client = |private_only| {
-            let builder = Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .tcp_nodelay(true)
-                .user_agent(concat!("tidings/", env!("CARGO_PKG_VERSION")));
-            match proxy {
-                Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.clone())?),
-                None => {
-                    let names = GuardedNames { guard: guard.clone(), private_only };
-                    builder.no_proxy().dns_resolver(names)
-                }
-            }
-            .build()
+        let straight = |private_only| {
+            let names = GuardedNames { guard: guard.clone(), private_only };
+            builder().no_proxy().dns_resolver(names)
         };
-        Ok(Self { https: client(false)?, http: client(true)?, guard })
+        let https = match proxy {
+            Some(proxy) => builder().proxy(reqwest::Proxy::all(proxy.clone())?),
+            None => straight(false),
+        };
+        Ok(Self { https: https.build()?, http: straight(true).build()?, guard })
     }
 
     /// The client for an address, once the address is found callable.
@@ -187,6 +191,14 @@ impl Outbound {
         self.guard.check(url)?;
         Ok(if url.scheme() == "http" { &self.http } else { &self.https })
     }
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .user_agent(concat!("tidings/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Reads at most `limit` bytes of an answer; the second value tells whether there was more.
@@ -221,14 +233,21 @@ pub fn redacted(url: &Url) -> String {
     format!("{}://{}/…", url.scheme(), url.host_str().unwrap_or("?"))
 }
 
-/// `Retry-After` in seconds, where an answer has one.
-pub fn retry_after(headers: &reqwest::header::HeaderMap) -> Option<Duration> {
-    let text = headers.get(reqwest::header::RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+/// `Retry-After`, at most an hour, where an answer has one: in seconds, or as a time, which counts from the answer's own.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok().map(str::trim);
+    let time = |name| DateTime::parse_from_rfc2822(text(name)?).ok();
+    let wait = match text(RETRY_AFTER)?.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => (time(RETRY_AFTER)? - time(DATE)?).to_std().unwrap_or_default(),
+    };
+    Some(wait.min(LONGEST_WAIT))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn check(guard: &Guard, url: &str) -> Result<(), Refused> {
@@ -249,6 +268,8 @@ mod tests {
             "https://[::ffff:10.0.0.1]/",
             "https://[fd00::1]/",
             "https://[64:ff9b::7f00:1]/",
+            "https://[fec0::1]/",
+            "https://[2001::1]/",
             "https://100.64.0.1/",
         ] {
             assert_eq!(check(&guard, url), Err(Refused::Private), "{url}");
@@ -271,10 +292,54 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_leads_home_is_refused_when_it_is_resolved() {
         let outbound = Outbound::new(Guard::default(), None).unwrap();
-        let url: Url = "https://localhost.localdomain:1/".parse().unwrap();
 
-        let error = outbound.client(&url).unwrap().get(url).send().await.unwrap_err();
+        // Past the check of the address, which knows this name: it stands for any that leads home.
+        let error = outbound.https.get("https://localhost:1/").send().await.unwrap_err();
 
-        assert!(error.is_connect());
+        assert!(describe(&error).contains("no address that may be called"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_name_is_called_at_those_of_its_addresses_that_are_allowed() {
+        let both = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        let guard = Guard::new(&["127.0.0.0/8".parse().unwrap()]);
+        let names = GuardedNames { guard, private_only: true };
+
+        assert_eq!(both.map(|address| names.allows(address)), [false, true]);
+        let found: Vec<SocketAddr> = names.resolve("localhost".parse().unwrap()).await.unwrap().collect();
+        assert!(!found.is_empty() && found.iter().all(SocketAddr::is_ipv4), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn plain_http_is_not_handed_to_a_proxy() {
+        let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at: Url = format!("http://{}", proxy.local_addr().unwrap()).parse().unwrap();
+        let outbound = Outbound::new(Guard::new(&["10.0.0.0/8".parse().unwrap()]), Some(&at)).unwrap();
+
+        // It leads elsewhere than into the allowed network.
+        let request = outbound.http.get("http://localhost:1/").timeout(Duration::from_secs(5));
+        let error = request.send().await.unwrap_err();
+
+        assert!(describe(&error).contains("no address that may be called"), "{error:?}");
+    }
+
+    #[test]
+    fn a_wait_is_read_as_seconds_or_as_a_time_and_is_never_long() {
+        let now = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let cases = [
+            ("120", Some(120)),
+            ("18446744073709551615", Some(3600)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sat, 06 Nov 2094 08:50:37 GMT", Some(3600)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("soon", None),
+        ];
+        for (text, seconds) in cases {
+            let headers = HeaderMap::from_iter(
+                [(DATE, now), (RETRY_AFTER, text)]
+                    .map(|(name, value)| (name, reqwest::header::HeaderValue::from_static(value))),
+            );
+            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{text}");
+        }
     }
 }

@@ -171,8 +171,12 @@ impl Keyring {
 
     /// A keyed hash of a value as it was given, so that the same value again can be told from a new one.
     pub fn fingerprint(&self, secret: &Secret) -> Vec<u8> {
-        let key = self.newest().derived("fingerprint");
-        mac(&key, &[secret.expose().as_bytes()]).finalize().into_bytes().to_vec()
+        fingerprint(self.newest(), secret)
+    }
+
+    /// The [`Keyring::fingerprint`] by each key, newest first: one that was kept may have been made by an older key.
+    pub fn fingerprints(&self, secret: &Secret) -> Vec<Vec<u8>> {
+        self.keys.iter().map(|key| fingerprint(key, secret)).collect()
     }
 
     /// Signs `payload` for one purpose, as one URL-safe text: key id, payload, HMAC-SHA256 over both.
@@ -196,6 +200,10 @@ impl Keyring {
         mac(&key.derived(purpose), &[id, payload]).verify_slice(tag).ok()?;
         Some(payload.to_vec())
     }
+}
+
+fn fingerprint(key: &Key, secret: &Secret) -> Vec<u8> {
+    mac(&key.derived("fingerprint"), &[secret.expose().as_bytes()]).finalize().into_bytes().to_vec()
 }
 
 fn signed_text(key: &Key, purpose: &str, payload: &[u8]) -> String {
@@ -262,6 +270,18 @@ mod tests {
         assert_eq!(rotated.verify("callback", &signed).unwrap(), b"payload");
         assert!(removed.open("place", &sealed).is_err());
         assert!(removed.verify("callback", &signed).is_none());
+    }
+
+    #[test]
+    fn a_value_is_known_again_after_its_key_was_replaced() {
+        let (old, new) = (Keyring::generate(), Keyring::generate());
+        let kept = keyring(std::slice::from_ref(&old)).fingerprint(&Secret::new("given"));
+
+        let rotated = keyring(&[new, old]);
+
+        assert!(rotated.fingerprints(&Secret::new("given")).contains(&kept));
+        assert!(!rotated.fingerprints(&Secret::new("other")).contains(&kept));
+        assert_eq!(rotated.fingerprints(&Secret::new("given"))[0], rotated.fingerprint(&Secret::new("given")));
     }
 
     #[test]

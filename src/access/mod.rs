@@ -8,7 +8,7 @@ pub mod store;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::clock::Clock;
 use crate::db::{StoreError, Stored};
@@ -50,10 +50,16 @@ impl Scope {
 pub struct Actor {
     /// For the audit log: `key:{id}`, `admin key` or `session`.
     pub name: String,
+    /// The key that it holds, if that has a row.
+    key_id: Option<KeyId>,
     scope: Scope,
 }
 
 impl Actor {
+    fn new(name: impl Into<String>, scope: Scope) -> Self {
+        Self { name: name.into(), key_id: None, scope }
+    }
+
     /// Whether this one may do what needs `scope`.
     pub fn may(&self, scope: Scope) -> bool {
         self.scope >= scope
@@ -94,7 +100,7 @@ impl Access {
     pub async fn by_key(&self, key: &Secret) -> Stored<Option<Actor>> {
         let ours = [&self.admin_key, &self.local_key];
         if ours.into_iter().flatten().any(|ours| ours.matches(key)) {
-            return Ok(Some(Actor { name: "admin key".into(), scope: Scope::Admin }));
+            return Ok(Some(Actor::new("admin key", Scope::Admin)));
         }
         if !key.expose().starts_with(KEY_PREFIX) {
             return Ok(None);
@@ -103,12 +109,17 @@ impl Access {
         let found = store::key_by_digest(&mut conn, &digest(key), self.clock.now()).await?;
         Ok(found.and_then(|key| {
             let scope = key.scopes.iter().copied().max()?;
-            Some(Actor { name: format!("key:{}", key.id), scope })
+            Some(Actor { key_id: Some(key.id), ..Actor::new(format!("key:{}", key.id), scope) })
         }))
     }
 
     /// Makes a key; it is shown this once.
-    pub async fn create_key(&self, name: &str, scopes: &[Scope]) -> Stored<(store::Key, Secret)> {
+    pub async fn create_key(
+        &self,
+        conn: &mut PgConnection,
+        name: &str,
+        scopes: &[Scope],
+    ) -> Stored<(store::Key, Secret)> {
         let secret = random_token(KEY_PREFIX);
         let key = store::Key {
             id: self.clock.new_id::<KeyId>(),
@@ -117,8 +128,7 @@ impl Access {
             created_at: self.clock.now(),
             last_used_at: None,
         };
-        let mut conn = self.pool.acquire().await?;
-        store::insert_key(&mut conn, &key, &digest(&secret)).await?;
+        store::insert_key(conn, &key, &digest(&secret)).await?;
         Ok((key, secret))
     }
 
@@ -136,23 +146,23 @@ impl Access {
         if !store::take_link(&mut tx, &digest(token), self.clock.now()).await? {
             return Ok(None);
         }
-        let session = self.open_session(&mut tx, "sign-in link").await?;
+        let session = self.open_session(&mut tx, &Actor::new("sign-in link", Scope::Write)).await?;
         tx.commit().await?;
         Ok(Some(session))
     }
 
-    /// Opens a session with a key that may change things.
+    /// Opens a session with a key that may change things; it ends with the key.
     pub async fn sign_in(&self, key: &Secret) -> Stored<Option<Secret>> {
         match self.by_key(key).await? {
             Some(actor) if actor.may(Scope::Write) => {
                 let mut conn = self.pool.acquire().await?;
-                Ok(Some(self.open_session(&mut conn, &actor.name).await?))
+                Ok(Some(self.open_session(&mut conn, &actor).await?))
             }
             _ => Ok(None),
         }
     }
 
-    async fn open_session(&self, conn: &mut sqlx::PgConnection, actor: &str) -> Stored<Secret> {
+    async fn open_session(&self, conn: &mut PgConnection, actor: &Actor) -> Stored<Secret> {
         let session = random_token("");
         let now = self.clock.now();
         store::insert_session(conn, &digest(&session), actor, now, now + SESSION_LIFE).await?;
@@ -163,7 +173,7 @@ impl Access {
     pub async fn by_session(&self, session: &Secret) -> Stored<Option<Actor>> {
         let mut conn = self.pool.acquire().await?;
         let found = store::session(&mut conn, &digest(session), self.clock.now()).await?;
-        Ok(found.map(|actor| Actor { name: format!("session of {actor}"), scope: Scope::Write }))
+        Ok(found.map(|actor| Actor::new(format!("session of {actor}"), Scope::Write)))
     }
 
     /// Ends a session.

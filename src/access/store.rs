@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
-use super::Scope;
+use super::{Actor, Scope};
 use crate::clock::Clock;
 use crate::db::Stored;
 use crate::id::{AuditId, KeyId};
@@ -22,6 +22,11 @@ pub struct Key {
     /// When it was last used, to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
 }
+
+/// No request of the admin API is under way for longer.
+const LONGEST_REQUEST: TimeDelta = TimeDelta::minutes(5);
+const PRUNE_ROWS: i64 = 1000;
+const PRUNE_STEPS: usize = 100;
 
 struct Row {
     id: KeyId,
@@ -84,7 +89,7 @@ pub async fn keys(conn: &mut PgConnection, before: Option<KeyId>, limit: i64) ->
     Ok(rows.into_iter().map(Key::from).collect())
 }
 
-/// Ends a key; false if there is none.
+/// Ends a key and the sessions that were opened with it; false if there is none.
 pub async fn delete_key(conn: &mut PgConnection, id: KeyId) -> Stored<bool> {
     let result = sqlx::query!("delete from api_keys where id = $1", id.0).execute(conn).await?;
     Ok(result.rows_affected() == 1)
@@ -107,14 +112,15 @@ pub(super) async fn take_link(conn: &mut PgConnection, digest: &[u8], now: DateT
 pub(super) async fn insert_session(
     conn: &mut PgConnection,
     digest: &[u8],
-    actor: &str,
+    actor: &Actor,
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
 ) -> Stored<()> {
     sqlx::query!(
-        "insert into sessions (digest, actor, created_at, expires_at) values ($1, $2, $3, $4)",
+        "insert into sessions (digest, actor, key_id, created_at, expires_at) values ($1, $2, $3, $4, $5)",
         digest,
-        actor,
+        actor.name,
+        actor.key_id.map(|id| id.0),
         created_at,
         expires_at
     )
@@ -181,6 +187,8 @@ pub enum Before {
     AnotherRequest,
     /// The same request, still under way.
     UnderWay,
+    /// The same request, so long ago that its process must have ended before the answer was kept.
+    CutOff,
     /// The same request: its status and sealed answer.
     Answered(u16, Vec<u8>),
 }
@@ -205,13 +213,18 @@ pub async fn take_idempotency_key(
     if taken.rows_affected() == 1 {
         return Ok(Before::Nothing);
     }
-    let row = sqlx::query!("select request, status, answer from idempotency where actor = $1 and key = $2", actor, key)
-        .fetch_optional(conn)
-        .await?;
+    let row = sqlx::query!(
+        "select request, status, answer, created_at from idempotency where actor = $1 and key = $2",
+        actor,
+        key
+    )
+    .fetch_optional(conn)
+    .await?;
     Ok(match row {
         Some(row) if row.request != request => Before::AnotherRequest,
         Some(row) => match (row.status.and_then(|status| u16::try_from(status).ok()), row.answer) {
             (Some(status), Some(answer)) => Before::Answered(status, answer),
+            _ if now - row.created_at > LONGEST_REQUEST => Before::CutOff,
             _ => Before::UnderWay,
         },
         None => Before::UnderWay,
@@ -240,16 +253,40 @@ pub async fn release_idempotency_key(conn: &mut PgConnection, actor: &str, key: 
     Ok(())
 }
 
-/// Removes what has run out, a bounded number of rows at a time.
+/// Removes what has run out: in steps, so that no statement is long, and not without end.
 pub async fn prune(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<()> {
-    sqlx::query!("delete from sessions where expires_at < $1", now).execute(&mut *conn).await?;
-    sqlx::query!("delete from sign_in_links where expires_at < $1", now).execute(&mut *conn).await?;
-    sqlx::query!(
+    for _ in 0..PRUNE_STEPS {
+        let removed = prune_some(conn, now).await?;
+        if removed < PRUNE_ROWS.unsigned_abs() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// One step for each table; tells the most rows that one of them lost.
+async fn prune_some(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<u64> {
+    let sessions = sqlx::query!(
+        "delete from sessions where digest in (select digest from sessions where expires_at < $1 limit $2)",
+        now,
+        PRUNE_ROWS
+    )
+    .execute(&mut *conn)
+    .await?;
+    let links = sqlx::query!(
+        "delete from sign_in_links where digest in (select digest from sign_in_links where expires_at < $1 limit $2)",
+        now,
+        PRUNE_ROWS
+    )
+    .execute(&mut *conn)
+    .await?;
+    let answers = sqlx::query!(
         "delete from idempotency where (actor, key) in
-             (select actor, key from idempotency where created_at < $1 limit 1000)",
-        now - TimeDelta::hours(24)
+             (select actor, key from idempotency where created_at < $1 limit $2)",
+        now - TimeDelta::hours(24),
+        PRUNE_ROWS
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(sessions.rows_affected().max(links.rows_affected()).max(answers.rows_affected()))
 }

@@ -14,12 +14,12 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{Account, Grant, store};
+use super::{Account, Grant, State, store};
 use crate::clock::Clock;
 use crate::db::{StoreError, Stored};
 use crate::event::{self, About, Fact, Kind};
 use crate::id::AccountId;
-use crate::insights::{self, Api};
+use crate::insights::{self, Api, Dataset};
 use crate::outbound::Outbound;
 use crate::retry::{Failure, bounded};
 use crate::secret::{Keyring, Secret};
@@ -28,7 +28,6 @@ use crate::wake::{Topic, Wake};
 const EARLY: Duration = Duration::from_secs(300);
 const RENEWAL_POLL: Duration = Duration::from_millis(100);
 const RENEWAL_WAIT: Duration = Duration::from_secs(35);
-const LONGEST_BLOCK: Duration = Duration::from_secs(3600);
 
 /// Why a call was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +57,8 @@ impl CallError {
 struct Held {
     access: Secret,
     good_until: DateTime<Utc>,
+    /// The renewal that brought it.
+    renewal: i64,
 }
 
 type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
@@ -85,24 +86,47 @@ impl Sessions {
         F: Future<Output = Result<T, insights::Error>>,
     {
         let account = self.account(id).await?;
-        if store::waits(&account, self.clock.now()) {
-            return Err(CallError::Waiting(account.last_failure.unwrap_or_else(|| "throttled".into())));
+        if account.state == State::SignInRequired {
+            return Err(CallError::Waiting(account.last_failure.unwrap_or_else(|| "sign-in is required".into())));
         }
-        let first = self.token(&account, None).await?;
-        let mut answer = ask(self.api(&account, first.clone())).await;
-        if matches!(answer, Err(insights::Error::Unauthorized(_))) {
-            let second = self.token(&account, Some(&first)).await?;
-            answer = ask(self.api(&account, second)).await;
+        self.ask(&account, ask).await
+    }
+
+    /// Signs in and tells the datasets that the API shows, also where a person had to sign in first: what works is active
+    /// again.
+    pub async fn verify(&self, id: AccountId) -> Result<Vec<Dataset>, CallError> {
+        let account = self.account(id).await?;
+        if account.state == State::SignInRequired {
+            // A token that was held is not better than what it was refused for.
+            self.forget(id);
         }
-        match answer {
-            Ok(answer) => Ok(answer),
-            Err(error) => Err(self.noted(&account, error).await?),
-        }
+        let datasets = self.ask(&account, |api| async move { api.datasets().await }).await?;
+        store::signed_in(&mut *self.acquire().await?, id, self.clock.now()).await?;
+        Ok(datasets)
     }
 
     /// Forgets the held token, because the credentials changed.
     pub fn forget(&self, id: AccountId) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    async fn ask<T, F>(&self, account: &Account, ask: impl Fn(Api) -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, insights::Error>>,
+    {
+        if store::is_blocked(account, self.clock.now()) {
+            return Err(CallError::Waiting("the API asked us to wait".into()));
+        }
+        let mut held = self.token(account, None).await?;
+        let mut answer = ask(self.api(account, held.access.clone())).await;
+        if matches!(answer, Err(insights::Error::Unauthorized(_))) {
+            held = self.token(account, Some(&held.access)).await?;
+            answer = ask(self.api(account, held.access.clone())).await;
+        }
+        match answer {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(self.noted(account.id, held.renewal, error).await?),
+        }
     }
 
     async fn account(&self, id: AccountId) -> Stored<Account> {
@@ -115,24 +139,27 @@ impl Sessions {
     }
 
     /// A token that is good for a while and is not `refused`.
-    async fn token(&self, account: &Account, refused: Option<&Secret>) -> Result<Secret, CallError> {
+    async fn token(&self, account: &Account, refused: Option<&Secret>) -> Result<Held, CallError> {
         let slot = self.held.lock().unwrap_or_else(PoisonError::into_inner).entry(account.id).or_default().clone();
-        let mut held = slot.lock().await;
-        if let Some(held) = &*held
+        let mut slot = slot.lock().await;
+        if let Some(held) = &*slot
             && held.good_until > self.clock.now()
             && refused.is_none_or(|refused| !refused.matches(&held.access))
         {
-            return Ok(held.access.clone());
+            return Ok(held.clone());
         }
-        let token = self.renew(account).await?;
-        let good_until = self.clock.now() + token.life.saturating_sub(EARLY);
-        *held = Some(Held { access: token.access.clone(), good_until });
-        Ok(token.access)
+        // It goes on when the caller leaves: the old refresh token may be gone there once the new one was given.
+        let (sessions, id) = (self.clone(), account.id);
+        let renewal = tokio::spawn(async move { sessions.renew(id).await });
+        let held = renewal.await.map_err(|_| CallError::Waiting("the renewal of the token was cut off".into()))??;
+        Ok(slot.insert(held).clone())
     }
 
-    async fn renew(&self, account: &Account) -> Result<insights::Token, CallError> {
-        let claim = self.claim_renewal(account.id).await?;
-        let credentials = store::credentials(&mut *self.acquire().await?, &self.keyring, account.id).await?;
+    async fn renew(&self, id: AccountId) -> Result<Held, CallError> {
+        let claim = self.claim_renewal(id).await?;
+        // Read after the claim: what is given later has a higher number, and our answer is not taken for its own.
+        let account = self.account(id).await?;
+        let credentials = store::credentials(&mut *self.acquire().await?, &self.keyring, id).await?;
         let missing = Secret::default();
         let grant = match account.grant {
             Grant::RefreshToken => {
@@ -151,13 +178,14 @@ impl Sessions {
         match answer {
             Ok(token) => {
                 let now = self.clock.now();
-                store::renewed(&mut conn, &self.keyring, account.id, claim, token.refresh.as_ref(), now).await?;
-                Ok(token)
+                store::renewed(&mut conn, &self.keyring, id, claim, token.refresh.as_ref(), now).await?;
+                let good_until = now + token.life.saturating_sub(EARLY);
+                Ok(Held { access: token.access, good_until, renewal: claim })
             }
             Err(error) => {
-                store::not_renewed(&mut conn, account.id, claim, &error.to_string()).await?;
+                store::not_renewed(&mut conn, id, claim, &error.to_string()).await?;
                 drop(conn);
-                Err(self.noted(account, error).await?)
+                Err(self.noted(id, claim, error).await?)
             }
         }
     }
@@ -179,16 +207,17 @@ impl Sessions {
         }
     }
 
-    /// Keeps what an error means for the whole account.
-    async fn noted(&self, account: &Account, error: insights::Error) -> Stored<CallError> {
+    /// Keeps what an error, met with the token of a `renewal`, means for the whole account.
+    async fn noted(&self, id: AccountId, renewal: i64, error: insights::Error) -> Stored<CallError> {
         let now = self.clock.now();
         match &error {
             insights::Error::Throttled { after } => {
-                let after = bounded(*after, Duration::from_secs(1), LONGEST_BLOCK);
-                store::block(&mut *self.acquire().await?, account.id, now + after).await?;
+                let longest = store::LONGEST_BLOCK.to_std().expect("an hour is not negative");
+                let after = bounded(*after, Duration::from_secs(1), longest);
+                store::block(&mut *self.acquire().await?, id, now + after, now).await?;
             }
             insights::Error::SignInRequired(why) => {
-                self.require_sign_in(account, why, now).await?;
+                self.require_sign_in(id, renewal, why, now).await?;
                 return Ok(CallError::Waiting(error.to_string()));
             }
             _ => {}
@@ -196,18 +225,18 @@ impl Sessions {
         Ok(CallError::Api(error))
     }
 
-    async fn require_sign_in(&self, account: &Account, why: &str, now: DateTime<Utc>) -> Stored<()> {
-        self.forget(account.id);
+    async fn require_sign_in(&self, id: AccountId, renewal: i64, why: &str, now: DateTime<Utc>) -> Stored<()> {
+        self.forget(id);
         let mut tx = self.pool.begin().await?;
-        if let Some(name) = store::require_sign_in(&mut tx, account.id, why, now).await? {
+        if let Some(name) = store::require_sign_in(&mut tx, id, renewal, why, now).await? {
             let fact = Fact {
                 kind: Kind::AccountSignInRequired,
-                key: format!("sign_in:{}:{}", account.id, now.timestamp_micros()),
-                about: About { account_id: Some(account.id), ..About::default() },
-                data: json!({ "account": { "id": account.id, "name": name }, "reason": why }),
+                key: format!("sign_in:{id}:{}", now.timestamp_micros()),
+                about: About { account_id: Some(id), ..About::default() },
+                data: json!({ "account": { "id": id, "name": name }, "reason": why }),
             };
             event::store::append(&mut tx, &self.clock, fact).await?;
-            tracing::warn!(account = %account.id, why, "a person must sign in again; the account's work waits");
+            tracing::warn!(account = %id, why, "a person must sign in again; the account's work waits");
         }
         tx.commit().await?;
         self.wake.hint(Topic::Events);

@@ -10,6 +10,9 @@ use crate::db::{self, LEASE, StoreError, Stored};
 use crate::id::AccountId;
 use crate::secret::{Keyring, Sealed, Secret};
 
+/// No `Retry-After` holds longer.
+pub(super) const LONGEST_BLOCK: TimeDelta = TimeDelta::hours(1);
+
 struct Row {
     id: AccountId,
     name: String,
@@ -156,38 +159,44 @@ async fn set_credentials(
 ) -> Stored<()> {
     let given = &account.draft.credentials;
     let seal = |column: &str, secret: &Option<Secret>| {
-        secret.as_ref().map(|secret| (keyring.seal(&place(id, column), secret).0, keyring.fingerprint(secret)))
+        secret.as_ref().map(|secret| (keyring.seal(&place(id, column), secret).0, keyring.fingerprints(secret)))
     };
-    let (secret, secret_print) = seal("client_secret", &given.client_secret).unzip();
-    let (refresh, refresh_print) = seal("refresh_token", &given.refresh_token).unzip();
-    let (password, password_print) = seal("password", &given.password).unzip();
+    let (secret, secret_prints) = seal("client_secret", &given.client_secret).unzip();
+    let (refresh, refresh_prints) = seal("refresh_token", &given.refresh_token).unzip();
+    let (password, password_prints) = seal("password", &given.password).unzip();
     // The same value as was given before changes nothing: a refresh token was rotated since, and the newer one stays.
     sqlx::query!(
-        "update accounts
-         set client_secret = case when $3 is distinct from client_secret_print then coalesce($2, client_secret)
-                 else client_secret end,
-             refresh_token = case when $5 is distinct from refresh_token_print then coalesce($4, refresh_token)
-                 else refresh_token end,
-             password = case when $7 is distinct from password_print then coalesce($6, password) else password end,
-             client_secret_print = coalesce($3, client_secret_print),
-             refresh_token_print = coalesce($5, refresh_token_print),
-             password_print = coalesce($7, password_print),
-             state = case when coalesce($3 <> client_secret_print, $5 <> refresh_token_print, $7 <> password_print, false)
-                 then 'active' else state end,
-             sign_in_since = case when coalesce($3 <> client_secret_print, $5 <> refresh_token_print,
-                 $7 <> password_print, false) then null else sign_in_since end,
+        "with new as (
+             select $2::bytea is not null and (client_secret_print = any($3::bytea[])) is not true as client_secret,
+                    $4::bytea is not null and (refresh_token_print = any($5::bytea[])) is not true as refresh_token,
+                    $6::bytea is not null and (password_print = any($7::bytea[])) is not true as password
+             from accounts where id = $1
+         ), change as (
+             select new.*, new.client_secret or new.refresh_token or new.password as any from new
+         )
+         update accounts
+         set client_secret = case when change.client_secret then $2 else accounts.client_secret end,
+             refresh_token = case when change.refresh_token then $4 else accounts.refresh_token end,
+             password = case when change.password then $6 else accounts.password end,
+             client_secret_print = coalesce(($3::bytea[])[1], client_secret_print),
+             refresh_token_print = coalesce(($5::bytea[])[1], refresh_token_print),
+             password_print = coalesce(($7::bytea[])[1], password_print),
+             state = case when change.any then 'active' else state end,
+             sign_in_since = case when change.any then null else sign_in_since end,
+             last_failure = case when change.any then null else last_failure end,
              -- a renewal under way was asked for with the old ones: what it brings must not replace these
-             renewal = renewal + case when coalesce($3 <> client_secret_print, $5 <> refresh_token_print,
-                 $7 <> password_print, false) then 1 else 0 end,
+             renewal = case when change.any then renewal + 1 else renewal end,
+             renewal_until = case when change.any then null else renewal_until end,
              updated_at = $8
+         from change
          where id = $1",
         id.0,
         secret,
-        secret_print,
+        secret_prints.as_deref(),
         refresh,
-        refresh_print,
+        refresh_prints.as_deref(),
         password,
-        password_print,
+        password_prints.as_deref(),
         clock.now()
     )
     .execute(conn)
@@ -243,7 +252,8 @@ pub(super) async fn claim_renewal(conn: &mut PgConnection, id: AccountId, now: D
     Ok(claim)
 }
 
-/// Ends a renewal that worked: the rotated refresh token is kept before the new access token is used.
+/// Ends a renewal that worked: the rotated refresh token is kept before the new access token is used. Why a person must sign
+/// in stays told: a token alone does not mend that.
 pub(super) async fn renewed(
     conn: &mut PgConnection,
     keyring: &Keyring,
@@ -255,7 +265,8 @@ pub(super) async fn renewed(
     let sealed = refresh.map(|token| keyring.seal(&place(id, "refresh_token"), token).0);
     let result = sqlx::query!(
         "update accounts
-         set refresh_token = coalesce($3, refresh_token), renewal_until = null, last_failure = null, updated_at = $4
+         set refresh_token = coalesce($3, refresh_token), renewal_until = null,
+             last_failure = case when state = 'active' then null else last_failure end, updated_at = $4
          where id = $1 and renewal = $2",
         id.0,
         claim,
@@ -280,36 +291,65 @@ pub(super) async fn not_renewed(conn: &mut PgConnection, id: AccountId, claim: i
     Ok(())
 }
 
-/// Marks that a person must sign in again; tells since when, if it was not marked before.
+/// Marks that a person must sign in again; gives the account's name, if it was not marked before. What was met with
+/// the token of another than the latest `renewal` says nothing of the credentials that are there now.
 pub(super) async fn require_sign_in(
     conn: &mut PgConnection,
     id: AccountId,
+    renewal: i64,
     why: &str,
     now: DateTime<Utc>,
 ) -> Stored<Option<String>> {
     let name = sqlx::query_scalar!(
         "update accounts set state = 'sign_in_required', sign_in_since = $2, last_failure = $3, updated_at = $2
-         where id = $1 and state = 'active'
+         where id = $1 and state = 'active' and renewal = $4
          returning name",
         id.0,
         now,
-        why
+        why,
+        renewal
     )
     .fetch_optional(conn)
     .await?;
     Ok(name)
 }
 
-/// Keeps the `Retry-After` of the whole account; at most an hour.
-pub(super) async fn block(conn: &mut PgConnection, id: AccountId, until: DateTime<Utc>) -> Stored<()> {
-    sqlx::query!("update accounts set blocked_until = $2 where id = $1", id.0, until).execute(conn).await?;
+/// Marks that nobody need sign in any more.
+pub(super) async fn signed_in(conn: &mut PgConnection, id: AccountId, now: DateTime<Utc>) -> Stored<()> {
+    sqlx::query!(
+        "update accounts set state = 'active', sign_in_since = null, last_failure = null, updated_at = $2
+         where id = $1 and state = 'sign_in_required'",
+        id.0,
+        now
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-/// Whether calls for an account wait: blocked, or a person must sign in.
-pub(super) fn waits(account: &Account, now: DateTime<Utc>) -> bool {
-    account.state == State::SignInRequired
-        || account.blocked_until.is_some_and(|until| until > now && until <= now + TimeDelta::hours(1))
+/// Keeps the `Retry-After` of the whole account, at most an hour; a longer one that still holds stays.
+pub(super) async fn block(
+    conn: &mut PgConnection,
+    id: AccountId,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Stored<()> {
+    sqlx::query!(
+        "update accounts
+         set blocked_until = case when blocked_until > $2 and blocked_until <= $3 then blocked_until else $2 end
+         where id = $1",
+        id.0,
+        until,
+        now + LONGEST_BLOCK
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Whether a `Retry-After` holds; one beyond the longest was kept before the clock was set back.
+pub(super) fn is_blocked(account: &Account, now: DateTime<Utc>) -> bool {
+    account.blocked_until.is_some_and(|until| until > now && until <= now + LONGEST_BLOCK)
 }
 
 fn place(id: AccountId, column: &str) -> String {

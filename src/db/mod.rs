@@ -12,7 +12,7 @@ mod migrate;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{ConnectOptions, PgConnection, PgPool};
 
 pub use migrate::{MigrateError, migrate, migrator};
 
@@ -108,11 +108,6 @@ fn may_pass(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => matches!(error.code().as_deref(), Some("57P03" | "53300")),
         _ => false,
     }
-}
-
-/// Begins a transaction.
-pub async fn begin(pool: &PgPool) -> Stored<Transaction<'static, Postgres>> {
-    Ok(pool.begin().await?)
 }
 
 /// Checks that a change touched exactly one row; none means that somebody else took over.

@@ -62,13 +62,6 @@ kinds! {
     SubscriptionTest = "subscription.test"
 }
 
-impl Kind {
-    /// Whether it is about a report.
-    pub fn is_about_report(self) -> bool {
-        self.as_str().starts_with("report.")
-    }
-}
-
 impl std::str::FromStr for Kind {
     type Err = ();
 

@@ -2,6 +2,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -11,11 +12,15 @@ use super::error::ApiError;
 use crate::access::Actor;
 use crate::access::store::{self, Before};
 use crate::app::App;
+use crate::db::Stored;
 use crate::secret::{Sealed, Secret};
 
 /// The largest body of a request, and of an answer that is kept for a repeat.
 pub(super) const MOST_BODY: usize = 1024 * 1024;
+const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 const LONGEST_KEY: usize = 255;
+const CUT_OFF: &str = "the first request with this key was cut off and its outcome is not known: look what is there, then use \
+                       a new key";
 
 /// Finds out who asks.
 pub(super) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -51,7 +56,7 @@ async fn once(app: &App, actor: &Actor, key: &HeaderValue, request: Request, nex
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MOST_BODY).await.map_err(|_| ApiError::TooLarge)?;
     let mut hash = Sha256::new();
-    hash.update(parts.uri.path());
+    hash.update(parts.uri.path_and_query().map_or("/", PathAndQuery::as_str));
     hash.update([0]);
     hash.update(&body);
     let mut conn = app.pool.acquire().await?;
@@ -63,30 +68,33 @@ async fn once(app: &App, actor: &Actor, key: &HeaderValue, request: Request, nex
             return Err(ApiError::field("Idempotency-Key", "was used for another request"));
         }
         Before::UnderWay => return Err(ApiError::Conflict("the first request with this key is under way".into())),
+        Before::CutOff => return Err(ApiError::Conflict(CUT_OFF.into())),
         Before::Answered(status, sealed) => return answered(app, actor, key, status, sealed),
         Before::Nothing => {}
     }
     // The work goes on when the caller leaves: its answer is what the repeat will get.
     let (app, actor, key) = (app.clone(), actor.clone(), key.to_owned());
     let work = async move {
-        let response = next.run(Request::from_parts(parts, Body::from(body))).await;
-        keep(&app, &actor, &key, response).await
+        let (parts, body) = next.run(Request::from_parts(parts, Body::from(body))).await.into_parts();
+        let body = to_bytes(body, LARGEST_ANSWER).await.map_err(|_| ApiError::Internal)?;
+        if let Err(error) = keep(&app, &actor, &key, parts.status, &body).await {
+            // What was asked for is done: that must be told, whatever a repeat will be answered.
+            tracing::warn!(%error, "the answer to a request was not kept under its idempotency key");
+        }
+        Ok(Response::from_parts(parts, Body::from(body)))
     };
     tokio::spawn(work).await.unwrap_or(Err(ApiError::Internal))
 }
 
-async fn keep(app: &App, actor: &Actor, key: &str, response: Response) -> Result<Response, ApiError> {
-    let (parts, body) = response.into_parts();
-    let body = to_bytes(body, MOST_BODY).await.map_err(|_| ApiError::Internal)?;
+async fn keep(app: &App, actor: &Actor, key: &str, status: StatusCode, body: &[u8]) -> Stored<()> {
     let mut conn = app.pool.acquire().await?;
-    if parts.status.is_server_error() {
-        store::release_idempotency_key(&mut conn, &actor.name, key).await?;
-    } else {
-        let text = Secret::new(String::from_utf8_lossy(&body));
-        let sealed = app.keyring.seal(&place(actor, key), &text);
-        store::keep_answer(&mut conn, &actor.name, key, parts.status.as_u16(), &sealed.0).await?;
+    // An answer that is too large to keep is one of a look at data: to look again does no harm.
+    if status.is_server_error() || body.len() > MOST_BODY {
+        return store::release_idempotency_key(&mut conn, &actor.name, key).await;
     }
-    Ok(Response::from_parts(parts, Body::from(body)))
+    let text = Secret::new(String::from_utf8_lossy(body));
+    let sealed = app.keyring.seal(&place(actor, key), &text);
+    store::keep_answer(&mut conn, &actor.name, key, status.as_u16(), &sealed.0).await
 }
 
 fn answered(app: &App, actor: &Actor, key: &str, status: u16, sealed: Vec<u8>) -> Result<Response, ApiError> {

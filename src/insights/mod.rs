@@ -206,19 +206,24 @@ impl Api {
         let mut url = self.url(path);
         url.query_pairs_mut().extend_pairs(query);
         let mut rows = Vec::new();
-        for _ in 0..MOST_PAGES {
-            let page = match self.send(Method::GET, url.clone(), None, timeout).await {
-                Ok(page) => page,
-                Err(Error::NotFound(_)) => break,
+        // A list that is cut would be read as "there is no other": whoever looks for one of ours would make it again.
+        let cut = |why: &str| Error::Malformed(format!("the list has no end that can be reached: {why}"));
+        for page in 1..=MOST_PAGES {
+            let answer = match self.send(Method::GET, url.clone(), None, timeout).await {
+                Ok(answer) => answer,
+                Err(Error::NotFound(_)) if page == 1 => return Ok(rows),
+                Err(Error::NotFound(why)) => return Err(cut(&why)),
                 Err(error) => return Err(error),
             };
-            rows.extend(page.value);
-            match page.next_link.and_then(|next| self.same_origin(&url, &next)) {
-                Some(next) if next != url => url = next,
-                _ => break,
+            rows.extend(answer.value);
+            let Some(next) = answer.next_link else { return Ok(rows) };
+            let next = self.same_origin(&url, &next).ok_or_else(|| cut("its next page is at another place"))?;
+            if next == url {
+                return Ok(rows);
             }
+            url = next;
         }
-        Ok(rows)
+        Err(cut("it has too many pages"))
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Vec<wire::Fields>, Error> {

@@ -14,9 +14,11 @@ use crate::secret::Secret;
 
 /// Whom the token is for.
 const RESOURCE: &str = "https://api.partnercenter.microsoft.com";
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// Below [`crate::db::LEASE`]: the lease of a renewal must outlast its call.
+const TIMEOUT: Duration = Duration::from_secs(20);
 const LARGEST_ANSWER: usize = 256 * 1024;
 const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// How we prove who we are.
 #[derive(Debug)]
@@ -88,7 +90,7 @@ fn read(fields: &Fields) -> Result<Token, Error> {
     let life = fields.number("expires_in").and_then(|seconds| u64::try_from(seconds).ok());
     Ok(Token {
         access: Secret::new(access),
-        life: life.map_or(DEFAULT_LIFE, Duration::from_secs),
+        life: life.map_or(DEFAULT_LIFE, Duration::from_secs).min(LONGEST_LIFE),
         refresh: fields.text("refresh_token").map(Secret::new),
     })
 }

@@ -149,14 +149,6 @@ pub struct Report {
     pub callback_url: Option<Secret>,
     /// When it first runs.
     pub start_at: Option<DateTime<Utc>>,
-    /// Hours between runs.
-    pub interval_hours: Option<i64>,
-    /// How many runs.
-    pub occurrences: Option<i64>,
-    /// `csv` or `tsv`.
-    pub format: Option<String>,
-    /// When it was made.
-    pub created_at: Option<DateTime<Utc>>,
 }
 
 impl Report {
@@ -168,10 +160,6 @@ impl Report {
             status: fields.text("reportstatus").unwrap_or_default(),
             callback_url: fields.text("callbackurl").map(Secret::new),
             start_at: fields.time("starttime"),
-            interval_hours: fields.number("recurrenceinterval"),
-            occurrences: fields.number("recurrencecount"),
-            format: fields.text("format").map(|format| format.to_ascii_lowercase()),
-            created_at: fields.time("createdtime"),
         })
     }
 }
@@ -202,11 +190,10 @@ pub enum Progress {
 
 impl Execution {
     pub(super) fn read(fields: &Fields) -> Option<Self> {
-        let expires_at = fields.time("reportexpirytime");
         Some(Self {
             id: ExecutionId(fields.text("executionid")?),
             status: fields.text("executionstatus").unwrap_or_default(),
-            link: fields.text("reportaccesssecurelink").and_then(|link| SecureLink::read(&link, expires_at)),
+            link: fields.text("reportaccesssecurelink").and_then(|link| SecureLink::read(&link)),
             generated_at: fields.time("reportgeneratedtime"),
         })
     }
@@ -226,26 +213,16 @@ impl Execution {
 
 /// An expiring download address. It is a secret: whoever has it has the file.
 #[derive(Clone)]
-pub struct SecureLink {
-    url: Url,
-    /// When it stops working, from the answer or from the address itself.
-    pub expires_at: Option<DateTime<Utc>>,
-}
+pub struct SecureLink(Url);
 
 impl SecureLink {
-    fn read(text: &str, expires_at: Option<DateTime<Utc>>) -> Option<Self> {
-        let url = Url::parse(text).ok()?;
-        let in_url = || {
-            let (_, value) = url.query_pairs().find(|(name, _)| name == "se")?;
-            DateTime::parse_from_rfc3339(&value).ok().map(|at| at.to_utc())
-        };
-        let expires_at = expires_at.or_else(in_url);
-        Some(Self { url, expires_at })
+    fn read(text: &str) -> Option<Self> {
+        Url::parse(text).ok().map(Self)
     }
 
     /// The address itself: for the download, nowhere else.
     pub fn expose(&self) -> &Url {
-        &self.url
+        &self.0
     }
 }
 
@@ -297,10 +274,9 @@ mod tests {
     }
 
     #[test]
-    fn a_secure_link_knows_its_end_and_shows_nothing() {
-        let link = SecureLink::read("https://a.example/b.csv?se=2026-01-07T20:00:00Z&sig=abc", None).unwrap();
+    fn a_secure_link_shows_nothing() {
+        let link = SecureLink::read("https://a.example/b.csv?se=2026-01-07T20:00:00Z&sig=abc").unwrap();
 
-        assert_eq!(link.expires_at, Some("2026-01-07T20:00:00Z".parse().unwrap()));
         assert_eq!(format!("{link:?}"), "[secure link]");
     }
 }

@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidings::account::{Credentials, Draft, Grant, ProgramName, store};
 use tidings::sandbox::Fault;
+use tidings::secret::{Keyring, Secret};
 
 use crate::support::app::TestApp;
-use crate::support::scene::{HOUR, UNTIL_FIRST_RUN, client};
+use crate::support::scene::{HOUR, UNTIL_FIRST_RUN, client, until};
 use crate::support::server::{Server, answer, hand_on};
 
 #[tokio::test]
@@ -176,6 +178,149 @@ async fn a_renewal_that_ends_after_a_new_credential_was_given_does_not_replace_i
 
     let last = between.taken().into_iter().rfind(super::support::server::Taken::signs_in).unwrap();
     assert_eq!(last.field("refresh_token"), Some(fresh));
+}
+
+#[tokio::test]
+async fn one_new_credential_beside_one_as_before_makes_the_account_active() {
+    let it = TestApp::start().await;
+    let account = it.account().await;
+    it.sandbox.world.fault(Fault::SignInRequired);
+    it.post(&format!("/accounts/{account}/verify"), json!({})).await;
+    assert_eq!(it.get(&format!("/accounts/{account}")).await["state"], "sign_in_required");
+
+    let same = it.sandbox.world.settings().client_secret.expose().to_owned();
+    let change = json!({ "client_secret": same, "refresh_token": another_refresh_token(&it).await });
+    let (_, shown) = it.call("PATCH", &format!("/accounts/{account}"), Some(change)).await;
+
+    assert_eq!((&shown["state"], &shown["last_failure"]), (&json!("active"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_renewal_that_is_refused_after_a_new_credential_was_given_does_not_lock_the_account() {
+    let it = TestApp::start().await;
+    let fresh = another_refresh_token(&it).await;
+    let account = Arc::<Mutex<String>>::default();
+    let (service, id) = (it.url.clone(), account.clone());
+    let between = Server::start(move |_| {
+        let url = service.join(&format!("/api/v1/accounts/{}", id.lock().unwrap())).unwrap();
+        let change = client().patch(url).bearer_auth(crate::support::app::ADMIN_KEY);
+        let change = change.json(&json!({ "refresh_token": fresh }));
+        async move {
+            change.send().await.unwrap();
+            let refusal = json!({ "error": "invalid_grant", "error_description": "revoked" });
+            axum::http::Response::builder().status(400).body(refusal.to_string().into()).unwrap()
+        }
+    })
+    .await;
+    let made = it.account_through(&between).await;
+    account.lock().unwrap().clone_from(&made);
+
+    let verified = it.post(&format!("/accounts/{made}/verify"), json!({})).await;
+
+    assert!(verified["problem"].as_str().unwrap().contains("revoked"), "{verified}");
+    assert_eq!(it.get(&format!("/accounts/{made}")).await["state"], "active");
+    assert!(it.kinds().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_account_goes_on_once_it_is_verified_when_only_a_policy_had_changed() {
+    let it = TestApp::start().await;
+    let account = it.account().await;
+    let report = it.report(&account).await;
+    it.sandbox.world.fault(Fault::SignInRequired);
+    it.drain().await;
+    assert_eq!(it.get(&format!("/accounts/{account}")).await["state"], "sign_in_required");
+
+    assert_eq!(it.post(&format!("/accounts/{account}/verify"), json!({})).await["ok"], true);
+
+    let shown = it.get(&format!("/accounts/{account}")).await;
+    assert_eq!(
+        (&shown["state"], &shown["sign_in_since"], &shown["last_failure"]),
+        (&json!("active"), &Value::Null, &Value::Null)
+    );
+    it.drain().await;
+    assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "registered");
+}
+
+#[tokio::test]
+async fn a_shorter_wait_that_is_told_later_does_not_shorten_a_longer_one() {
+    let it = TestApp::start().await;
+    let (pool, sandbox) = (it.database.pool.clone(), it.sandbox.url());
+    let between = Server::start(move |taken| {
+        let (pool, sandbox) = (pool.clone(), sandbox.clone());
+        async move {
+            if taken.signs_in() {
+                let (status, body) = hand_on(&sandbox, &taken).await;
+                return axum::http::Response::builder().status(status).body(body.into()).unwrap();
+            }
+            // Another call was told to wait for longer meanwhile.
+            let longer = "update accounts set blocked_until = '2026-01-05T08:45:15Z'";
+            sqlx::query(longer).execute(&pool).await.unwrap();
+            axum::http::Response::builder().status(429).header("retry-after", "5").body("".into()).unwrap()
+        }
+    })
+    .await;
+    let account = it.account_through(&between).await;
+
+    it.post(&format!("/accounts/{account}/verify"), json!({})).await;
+
+    assert_eq!(it.get(&format!("/accounts/{account}")).await["blocked_until"], "2026-01-05T08:45:15Z");
+}
+
+#[tokio::test]
+async fn the_same_credential_is_known_again_after_the_service_key_was_replaced() {
+    let it = TestApp::start().await;
+    let (old, new) = (Keyring::generate(), Keyring::generate());
+    let rotated = Secret::new(format!("{},{}", new.expose(), old.expose()));
+    let draft = Draft {
+        name: "Contoso".into(),
+        program: ProgramName::Mpn,
+        tenant_id: "contoso".into(),
+        client_id: "client".into(),
+        grant: Grant::RefreshToken,
+        login_url: None,
+        api_url: None,
+        username: None,
+        credentials: Credentials { refresh_token: Some(Secret::new("first")), ..Credentials::default() },
+    };
+    let checked = draft.check(&it.app.guard, true).unwrap();
+    let mut conn = it.database.pool.acquire().await.unwrap();
+    let before = Keyring::parse(&old).unwrap();
+    let id = store::insert(&mut conn, &it.clock, &before, &checked).await.unwrap();
+    it.sql("update accounts set refresh_token = 'a later one'").await;
+
+    let after = Keyring::parse(&rotated).unwrap();
+    store::update(&mut conn, &it.clock, &after, id, &checked).await.unwrap();
+
+    assert_eq!(it.number("select count(*) from accounts where refresh_token = 'a later one'").await, 1);
+}
+
+#[tokio::test]
+async fn a_rotated_refresh_token_is_kept_also_when_its_caller_has_gone() {
+    let it = TestApp::start().await;
+    let may_answer = Arc::new(tokio::sync::Notify::new());
+    let (sandbox, wait) = (it.sandbox.url(), may_answer.clone());
+    let between = Server::start(move |taken| {
+        let (sandbox, wait) = (sandbox.clone(), wait.clone());
+        async move {
+            let (status, body) = hand_on(&sandbox, &taken).await;
+            wait.notified().await;
+            axum::http::Response::builder().status(status).body(body.into()).unwrap()
+        }
+    })
+    .await;
+    let account = it.account_through(&between).await;
+    it.sql("update accounts set refresh_token_print = refresh_token").await;
+    let (sessions, id) = (it.app.sessions.clone(), account.parse().unwrap());
+    let caller = tokio::spawn(async move { sessions.verify(id).await.map(drop) });
+    until("the sign-in is asked for", || async { !between.taken().is_empty() }).await;
+
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    may_answer.notify_one();
+
+    let kept = "select count(*) from accounts where refresh_token <> refresh_token_print";
+    until("the rotated token is kept", || async { it.number(kept).await == 1 }).await;
 }
 
 #[tokio::test]

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tidings::access::store::prune;
+use tidings::secret::Secret;
 
 use crate::support::app::{ADMIN_KEY, QUERY, TestApp};
 use crate::support::scene::client;
@@ -99,6 +102,63 @@ async fn a_key_may_do_what_its_scope_says_until_it_is_removed() {
     assert!(keys.iter().all(|(_, key)| !shown.contains(key.as_str())));
     assert_eq!(it.call("DELETE", &format!("/keys/{}", keys[0].0), None).await.0, 204);
     assert_eq!(ask(&it, Method::GET, "/reports", &keys[0].1, None, None).await.status(), 401);
+}
+
+#[tokio::test]
+async fn a_dashboard_session_ends_with_the_key_that_opened_it() {
+    let it = TestApp::start().await;
+    let key = it.post("/keys", json!({ "name": "w", "scopes": ["write"] })).await;
+    let session = it.app.access.sign_in(&Secret::new(key["key"].as_str().unwrap())).await.unwrap().unwrap();
+    let by_admin = it.app.access.sign_in(&Secret::new(ADMIN_KEY)).await.unwrap().unwrap();
+    assert!(it.app.access.by_session(&session).await.unwrap().is_some());
+
+    assert_eq!(it.call("DELETE", &format!("/keys/{}", key["id"].as_str().unwrap()), None).await.0, 204);
+
+    assert!(it.app.access.by_session(&session).await.unwrap().is_none());
+    assert!(it.app.access.by_session(&by_admin).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_has_run_out_is_removed_however_much_it_is() {
+    let it = TestApp::start().await;
+    let many = "from generate_series(1, 2500) n";
+    let (old, digest) = ("'2025-12-01T00:00:00Z'::timestamptz", "n::text::bytea");
+    it.sql(&format!("insert into sessions select {digest}, 'someone', null, {old}, {old} {many}")).await;
+    it.sql(&format!("insert into sign_in_links select {digest}, {old} {many}")).await;
+    it.sql(&format!("insert into idempotency select 'someone', n::text, '', null, null, {old} {many}")).await;
+    let session = it.app.access.sign_in(&Secret::new(ADMIN_KEY)).await.unwrap().unwrap();
+
+    prune(&mut it.database.pool.acquire().await.unwrap(), it.clock.now()).await.unwrap();
+
+    for table in ["sign_in_links", "idempotency"] {
+        assert_eq!(it.number(&format!("select count(*) from {table}")).await, 0, "{table}");
+    }
+    assert_eq!(it.number("select count(*) from sessions").await, 1);
+    assert!(it.app.access.by_session(&session).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_is_asked_for_by_hand_is_noted_and_needs_the_write_scope() {
+    let it = TestApp::start().await;
+    let report = it.told().await;
+    let reader = it.post("/keys", json!({ "name": "r", "scopes": ["read"] })).await;
+    let reader = reader["key"].as_str().unwrap();
+    let subscription = it.subscribe("webhook").await["id"].as_str().unwrap().to_owned();
+    let file = it.list("/files").await[0]["id"].as_str().unwrap().to_owned();
+    let execution = it.list("/executions").await[0]["id"].as_str().unwrap().to_owned();
+    it.sql("update executions set state = 'failed', failure = 'by hand'").await;
+
+    for (path, action) in [
+        (format!("/reports/{report}/check"), "report.check"),
+        (format!("/executions/{execution}/retry"), "execution.retry"),
+        (format!("/subscriptions/{subscription}/test"), "subscription.test"),
+        (format!("/files/{file}/share"), "file.share"),
+    ] {
+        assert_eq!(ask(&it, Method::POST, &path, reader, None, None).await.status(), 403, "{path}");
+        it.post(&path, json!({})).await;
+        let noted = format!("select count(*) from audit where actor = 'admin key' and action = '{action}'");
+        assert_eq!(it.number(&noted).await, 1, "{action}");
+    }
 }
 
 #[tokio::test]
@@ -232,6 +292,45 @@ async fn an_idempotency_key_gives_the_same_answer_again_and_refuses_another_requ
     let other = other["key"].as_str().unwrap();
     let theirs = ask(&it, Method::POST, "/subscriptions", other, Some(&body), Some("k-1")).await;
     assert_ne!(theirs.json::<Value>().await.unwrap()["id"], first["id"]);
+}
+
+#[tokio::test]
+async fn an_idempotency_key_whose_request_was_cut_off_says_so_after_five_minutes() {
+    let it = TestApp::start().await;
+    let body = webhook("once");
+    let send = || ask(&it, Method::POST, "/subscriptions", ADMIN_KEY, Some(&body), Some("k"));
+    assert_eq!(send().await.status(), 201);
+    it.sql("update idempotency set status = null, answer = null").await;
+
+    for (seconds, said) in [(290, "is under way"), (20, "outcome is not known")] {
+        it.clock.advance(Duration::from_secs(seconds));
+        let answer = send().await;
+        assert_eq!(answer.status(), 409);
+        let problem: Value = answer.json().await.unwrap();
+        assert!(problem["detail"].as_str().unwrap().contains(said), "{problem}");
+    }
+    assert_eq!(it.list("/subscriptions").await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_done_is_told_also_when_the_answer_cannot_be_kept_for_a_repeat() {
+    let it = TestApp::start().await;
+    it.sql("alter table idempotency add check (status is null)").await;
+
+    let answer = ask(&it, Method::POST, "/subscriptions", ADMIN_KEY, Some(&webhook("once")), Some("k")).await;
+
+    assert_eq!(answer.status(), 201);
+    assert_eq!(answer.json::<Value>().await.unwrap()["name"], "once");
+}
+
+#[tokio::test]
+async fn an_idempotency_key_tells_requests_apart_by_their_query_too() {
+    let it = TestApp::start().await;
+    let body = webhook("once");
+    let send = |path| ask(&it, Method::POST, path, ADMIN_KEY, Some(&body), Some("k"));
+
+    assert_eq!(send("/subscriptions?a=1").await.status(), 201);
+    assert_eq!(send("/subscriptions?a=2").await.status(), 422);
 }
 
 #[tokio::test]

@@ -37,6 +37,36 @@ async fn a_creation_whose_answer_was_lost_is_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_list_that_cannot_be_read_to_its_end_is_not_taken_for_all_there_is() {
+    for (next, page_is_there, pages) in
+        [("?page=", true, 50), ("?page=", false, 2), ("https://elsewhere.example/", true, 1)]
+    {
+        let it = TestApp::start().await;
+        let between = Server::before(it.sandbox.url(), move |taken, answer| {
+            let page: usize =
+                taken.uri.query().and_then(|query| query.strip_prefix("page=")?.parse().ok()).unwrap_or(1);
+            if taken.method != "GET" || !taken.uri.path().ends_with("/ScheduledReport") {
+                return answer;
+            }
+            if page > 1 && !page_is_there {
+                return (StatusCode::NOT_FOUND, "".into());
+            }
+            (StatusCode::OK, json!({ "value": [], "nextLink": format!("{next}{}", page + 1) }).to_string().into())
+        })
+        .await;
+        let account = it.account_through(&between).await;
+        let report = it.report(&account).await;
+        it.drain().await;
+
+        let shown = it.get(&format!("/reports/{report}")).await;
+        assert!(shown["last_failure"].as_str().unwrap().contains("the list has no end"), "{shown}");
+        let taken = between.taken();
+        assert_eq!(taken.iter().filter(|taken| taken.creates_a_report()).count(), 0);
+        assert_eq!(taken.iter().filter(|taken| taken.uri.path().ends_with("/ScheduledReport")).count(), pages);
+    }
+}
+
+#[tokio::test]
 async fn a_kill_between_the_creation_there_and_our_record_makes_no_second_report() {
     let it = TestApp::start().await;
     let report = it.registered().await;

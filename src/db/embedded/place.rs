@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use super::error::EmbeddedError;
-use super::fetch::hex;
+use crate::secret::hex;
 
 /// Home of the clusters whose data directory the database user can't enter.
 const ELSEWHERE: &str = "/var/lib/tidings";

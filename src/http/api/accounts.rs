@@ -216,9 +216,7 @@ async fn change(
     access::store::note(&mut tx, &app.clock, &actor.name, "account.change", &id.to_string()).await?;
     tx.commit().await?;
     app.sessions.forget(id);
-    for topic in [Topic::Reports, Topic::Checks, Topic::Executions] {
-        app.wake.hint(topic);
-    }
+    wake_work(&app);
     find(&app, id).await.map(Json)
 }
 
@@ -241,13 +239,14 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Sign in and look what the API shows
+/// Sign in and look what the API shows; if that works, nobody need sign in again
 #[utoipa::path(post, path = "/accounts/{id}/verify", tag = "accounts", params(("id" = AccountId, Path)),
     responses((status = 200, body = Verified), (status = 404, body = crate::http::error::Problem)))]
 async fn verify(State(app): State<App>, _: MayRead, PathId(id): PathId<AccountId>) -> Result<Json<Verified>, ApiError> {
     find(&app, id).await?;
-    Ok(Json(match app.sessions.call(id, |api| async move { api.datasets().await }).await {
+    Ok(Json(match app.sessions.verify(id).await {
         Ok(datasets) => {
+            wake_work(&app);
             Verified { ok: true, datasets: datasets.into_iter().map(|one| one.name).collect(), problem: None }
         }
         Err(error) => Verified { ok: false, datasets: Vec::new(), problem: Some(error.to_string()) },
@@ -265,6 +264,13 @@ async fn datasets(
     find(&app, id).await?;
     let items = app.sessions.call(id, |api| async move { api.datasets().await }).await?;
     Ok(Json(Page { items, next_cursor: None }))
+}
+
+/// What waited for the account may go on.
+fn wake_work(app: &App) {
+    for topic in [Topic::Reports, Topic::Checks, Topic::Executions] {
+        app.wake.hint(topic);
+    }
 }
 
 async fn find(app: &App, id: AccountId) -> Result<AccountView, ApiError> {

@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::files::FileView;
+use crate::access;
 use crate::app::App;
 use crate::download::{self, File};
 use crate::execution::{self, Execution, FoundBy, State as ExecutionState};
@@ -103,7 +104,7 @@ async fn show(
     responses((status = 202, body = ExecutionView), (status = 409, body = crate::http::error::Problem)))]
 async fn retry(
     State(app): State<App>,
-    _: MayWrite,
+    MayWrite(actor): MayWrite,
     PathId(id): PathId<ExecutionId>,
 ) -> Result<(axum::http::StatusCode, Json<ExecutionView>), ApiError> {
     let now = app.clock.now();
@@ -119,6 +120,7 @@ async fn retry(
     }
     execution::store::reopen(&mut tx, id, now).await?;
     download::store::reopen(&mut tx, id, now).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "execution.retry", &id.to_string()).await?;
     tx.commit().await?;
     app.wake.hint(Topic::Executions);
     Ok((axum::http::StatusCode::ACCEPTED, Json(find(&app, id).await?)))

@@ -10,11 +10,12 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access;
 use crate::app::App;
 use crate::download::{self, Encoding, File};
 use crate::http::content;
 use crate::http::error::ApiError;
-use crate::http::extract::{MayRead, Page, Paging, Params, PathId};
+use crate::http::extract::{MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::{ExecutionId, FileId, ReportId};
 use crate::notification::links::SHARE_LIFE;
 use crate::report;
@@ -117,10 +118,12 @@ async fn read(
     responses((status = 201, body = Shared), (status = 404, body = crate::http::error::Problem)))]
 async fn share(
     State(app): State<App>,
-    _: MayRead,
+    MayWrite(actor): MayWrite,
     PathId(id): PathId<FileId>,
 ) -> Result<(StatusCode, Json<Shared>), ApiError> {
     find(&app, id).await?;
+    let mut conn = app.pool.acquire().await?;
+    access::store::note(&mut conn, &app.clock, &actor.name, "file.share", &id.to_string()).await?;
     let expires_at = app.clock.now() + SHARE_LIFE;
     Ok((StatusCode::CREATED, Json(Shared { url: app.links.share(id, expires_at).into(), expires_at })))
 }

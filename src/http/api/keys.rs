@@ -50,9 +50,10 @@ async fn create(
     errors.text("name", &name, 100);
     errors.expect(!scopes.is_empty(), "scopes", "must name at least one of read, write, admin");
     let name = errors.result(name)?;
-    let (about, secret) = app.access.create_key(name.trim(), &scopes).await?;
-    let mut conn = app.pool.acquire().await?;
-    access::store::note(&mut conn, &app.clock, &actor.name, "key.create", &about.id.to_string()).await?;
+    let mut tx = app.pool.begin().await?;
+    let (about, secret) = app.access.create_key(&mut tx, name.trim(), &scopes).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "key.create", &about.id.to_string()).await?;
+    tx.commit().await?;
     Ok((StatusCode::CREATED, Json(NewKey { about, key: secret.expose().to_owned() })))
 }
 
@@ -68,7 +69,7 @@ async fn list(
     Ok(Json(Page::new(items, limit, |key| key.id.to_string())))
 }
 
-/// End a key
+/// End a key, and the dashboard sessions that it opened
 #[utoipa::path(delete, path = "/keys/{id}", tag = "keys", params(("id" = KeyId, Path)),
     responses((status = 204), (status = 404, body = crate::http::error::Problem)))]
 async fn remove(

@@ -300,11 +300,14 @@ async fn resume(
     responses((status = 202, body = ReportView), (status = 404, body = crate::http::error::Problem)))]
 async fn check_now(
     State(app): State<App>,
-    _: MayWrite,
+    MayWrite(actor): MayWrite,
     PathId(id): PathId<ReportId>,
 ) -> Result<(StatusCode, Json<ReportView>), ApiError> {
     let report = find(&app, id).await?;
-    check::ask(&mut *app.pool.acquire().await?, id, app.clock.now()).await?;
+    let mut tx = app.pool.begin().await?;
+    check::ask(&mut tx, id, app.clock.now()).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "report.check", &id.to_string()).await?;
+    tx.commit().await?;
     app.wake.hint(Topic::Checks);
     Ok((StatusCode::ACCEPTED, Json(report)))
 }

@@ -252,11 +252,14 @@ async fn remove(
     responses((status = 202, body = Tested), (status = 404, body = crate::http::error::Problem)))]
 async fn test(
     State(app): State<App>,
-    _: MayWrite,
+    MayWrite(actor): MayWrite,
     PathId(id): PathId<SubscriptionId>,
 ) -> Result<(StatusCode, Json<Tested>), ApiError> {
     find(&app, id).await?;
-    let event_id = subscribe::test(&mut *app.pool.acquire().await?, &app.clock, id).await?;
+    let mut tx = app.pool.begin().await?;
+    let event_id = subscribe::test(&mut tx, &app.clock, id).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "subscription.test", &id.to_string()).await?;
+    tx.commit().await?;
     app.wake.hint(Topic::Events);
     Ok((StatusCode::ACCEPTED, Json(Tested { event_id })))
 }
