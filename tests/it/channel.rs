@@ -112,7 +112,7 @@ async fn class(status: u16, body: &'static str, endpoint: fn(&Receiver) -> Endpo
 async fn what_slack_answers_decides_what_follows() {
     for (status, body, expected) in [
         (200, "ok", None),
-        (200, "<html>sign in to the network</html>", Some(Class::Retry)),
+        (204, "", None),
         (302, "", Some(Class::Retry)),
         (429, "", Some(Class::Retry)),
         (500, "rollup_error", Some(Class::Retry)),
