@@ -252,6 +252,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_other_side_said_is_told_once() {
+        let (class, failure) = (Class::Retry, Failure::transient("the endpoint answered 500"));
+        let answer = Err(Refusal { class, failure, status: Some(500), reply: "boom".into() });
+
+        assert_eq!(outcome(0, &answer, at(0)).detail, "the endpoint answered 500: boom");
+    }
+
+    #[test]
     fn retry_after_replaces_the_wait_within_bounds() {
         for (asked, expected) in [(0, 1), (7, 7), (999_999, 3600)] {
             let failure = Failure::transient("slow down").after(Some(Duration::from_secs(asked)));

@@ -204,6 +204,7 @@ async fn the_wait_that_was_asked_for_is_carried() {
         let refusal = send(&endpoint, &usual()).await.unwrap_err();
         assert_eq!(refusal.failure.after, Some(Duration::from_secs(17)), "{endpoint:?}");
         assert_eq!((refusal.status, refusal.reply.as_str()), (Some(429), "slow down"), "{endpoint:?}");
+        assert_eq!(refusal.to_string(), "the endpoint answered 429: slow down", "{endpoint:?}");
     }
 }
 
