@@ -183,15 +183,15 @@ async fn keep_watch(app: App, stop: CancellationToken) {
             Ok(()) => {
                 is_away = false;
                 if !all_expected {
-                    all_expected = done("expect every report", expect_all(&app).await);
+                    all_expected = done("expect every report", &expect_all(&app).await);
                 }
                 if Instant::now() >= next_late {
                     next_late = Instant::now() + LATE_EVERY;
-                    done("tell what is late", tell_late(&app).await);
+                    done("tell what is late", &tell_late(&app).await);
                 }
                 if Instant::now() >= next_prune {
                     next_prune = Instant::now() + PRUNE_EVERY;
-                    done("remove what has run out", prune(&app).await);
+                    done("remove what has run out", &prune(&app).await);
                 }
             }
             Err(error) => {
@@ -231,8 +231,8 @@ async fn prune(app: &App) -> Stored<()> {
 }
 
 /// Whether it was done; says so if not.
-fn done(what: &str, result: Stored<()>) -> bool {
-    if let Err(error) = &result {
+fn done(what: &str, result: &Stored<()>) -> bool {
+    if let Err(error) = result {
         tracing::error!(what, error = error as &dyn std::error::Error, "failed; it comes again");
     }
     result.is_ok()

@@ -1,10 +1,10 @@
 //! Brings deliveries that are due to their endpoints.
 //!
-//! Claimed a few per endpoint, so that a heap for one endpoint delays no other. Outcomes go to the database in batches
-//! and are durable when [`Deliver::perform`] returns; while the database is away for a moment they are held, since what is
-//! not recorded is sent again. What can't be read back (a key was removed) is an attempt that failed on our side: it shows,
-//! and can be mended. Waits: 5 s, 30 s, 2 min, 10 min, 1 h, 3 h, then every 10 h for three
-//! days; `Retry-After` replaces the wait within one second and one hour.
+//! Claimed a few per lane, so that a heap for one endpoint delays no other. Outcomes go to the database in batches and
+//! are durable when [`Deliver::perform`] returns; while the database is away for a moment they are held, since what is not
+//! recorded is sent again. What can't be read back (a key was removed) is an attempt that failed on our side: it shows, and
+//! can be mended. Waits: 5 s, 30 s, 2 min, 10 min, 1 h, 3 h, then every 10 h for three days; `Retry-After` replaces the wait
+//! within one second and one hour.
 
 use std::sync::Arc;
 use std::time::Duration;

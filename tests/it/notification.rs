@@ -418,6 +418,29 @@ fn run_worker(app: &App) -> tokio_util::sync::DropGuard {
 }
 
 #[tokio::test]
+async fn what_cannot_be_told_late_is_not_taken_for_a_database_that_was_away() {
+    let it = TestApp::start().await;
+    it.sql("create table looks (at timestamptz)").await;
+    it.sql(
+        "create function look() returns trigger language plpgsql as
+         $$ begin insert into looks values (clock_timestamp()); return null; end $$",
+    )
+    .await;
+    it.sql("create trigger look after update of expected_since on checks for each statement execute function look()")
+        .await;
+    it.sql("create function refuse() returns trigger language plpgsql as $$ begin raise exception 'a bad row'; end $$")
+        .await;
+    it.sql("create trigger refuse before update of late_since on reports for each statement execute function refuse()")
+        .await;
+    it.sql("insert into sign_in_links values ('\\x00', '2026-01-01T00:00:00Z')").await;
+
+    let _worker = run_worker(&it.app);
+
+    until("the rest was done", || async { it.number("select count(*) from sign_in_links").await == 0 }).await;
+    assert_eq!(it.number("select count(*) from looks").await, 1);
+}
+
+#[tokio::test]
 async fn a_heap_for_one_slow_endpoint_delays_no_other() {
     let it = TestApp::start().await;
     let slow = Server::start(|_| std::future::pending::<Response<Body>>()).await;
