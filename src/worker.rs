@@ -2,12 +2,14 @@
 //!
 //! A step claims as much work as it has free places and performs each piece in a task of its own, so one slow endpoint holds
 //! up nothing. A hint makes it look at once; the timer makes it look all the same. When told to stop, it claims no more and
-//! gives what is in flight a little time; what is cut off is done again when its lease has run out.
+//! gives what is in flight a little time; what is cut off is done again when its lease has run out. A piece of work that
+//! panics is logged and done again too; a step that panics stops all of them and is passed on.
 
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::access;
@@ -19,7 +21,6 @@ use crate::wake::{Ear, Topic};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LATE_EVERY: Duration = Duration::from_secs(30);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
-const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(1);
 /// What is in flight when the process stops gets this long; the whole stop takes under 20 s.
 const DRAIN: Duration = Duration::from_secs(12);
 
@@ -58,8 +59,22 @@ pub async fn run(app: App, stop: CancellationToken) {
     ));
     steps.spawn(fan_out(app.clone(), stop.clone()));
     steps.spawn(keep_watch(app.clone(), stop.clone()));
-    steps.spawn(app.wake.clone().relay(app.pool.clone(), stop));
-    while steps.join_next().await.is_some() {}
+    steps.spawn(app.wake.clone().relay(app.pool.clone(), stop.clone()));
+    all_ended(steps, &stop).await;
+}
+
+/// A step that panics takes the others with it: half a worker would look alive and do half the work.
+async fn all_ended(mut steps: JoinSet<()>, stop: &CancellationToken) {
+    let mut broken = None;
+    while let Some(ended) = steps.join_next().await {
+        if let Err(error) = ended {
+            stop.cancel();
+            broken = Some(error);
+        }
+    }
+    if let Some(panic) = broken.and_then(|error| error.try_into_panic().ok()) {
+        std::panic::resume_unwind(panic);
+    }
 }
 
 struct Hints {
@@ -88,7 +103,6 @@ async fn run_step<S, W, C, P>(
     let mut flight = JoinSet::new();
     while !step.stop.is_cancelled() {
         let free = step.places - flight.len();
-        let mut pause = LOOK_EVERY;
         if free > 0 {
             match claim(subject.clone(), i64::try_from(free).unwrap_or(1)).await {
                 Ok(claimed) => {
@@ -99,25 +113,28 @@ async fn run_step<S, W, C, P>(
                 }
                 Err(error) => {
                     tracing::error!(step = step.name, error = &error as &dyn std::error::Error, "failed to claim work");
-                    pause = PAUSE_AFTER_ERROR;
                 }
             }
         }
         tokio::select! {
             () = step.stop.cancelled() => {}
             () = step.hints.ear.hear(&step.hints.topics), if free > 0 => {}
-            Some(_) = flight.join_next(), if !flight.is_empty() => {}
-            () = tokio::time::sleep(pause) => {}
+            Some(ended) = flight.join_next(), if !flight.is_empty() => note_panic(step.name, ended),
+            () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
-    let drained = async { while flight.join_next().await.is_some() {} };
+    let drained = async {
+        while let Some(ended) = flight.join_next().await {
+            note_panic(step.name, ended);
+        }
+    };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!(step = step.name, "work in flight is cut off; it is done again when its lease has run out");
     }
 }
 
 async fn performed(step: &'static str, work: impl Future<Output = Stored<()>>) {
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     let result = work.await;
     metrics::histogram!("tidings_step_seconds", "step" => step).record(began.elapsed().as_secs_f64());
     match result {
@@ -130,6 +147,13 @@ async fn performed(step: &'static str, work: impl Future<Output = Stored<()>>) {
     }
 }
 
+fn note_panic(step: &'static str, ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        metrics::counter!("tidings_step_errors_total", "step" => step).increment(1);
+        tracing::error!(step, %error, "panicked; it is done again when its lease has run out");
+    }
+}
+
 async fn fan_out(app: App, stop: CancellationToken) {
     let mut ear = app.wake.ear();
     while !stop.is_cancelled() {
@@ -138,7 +162,6 @@ async fn fan_out(app: App, stop: CancellationToken) {
             Ok(_) => continue,
             Err(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "failed to fan out");
-                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
             }
         }
         tokio::select! {
@@ -150,40 +173,83 @@ async fn fan_out(app: App, stop: CancellationToken) {
 }
 
 /// Looks after what no other step does: late reports, what has run out, and a database that was away. After a start and
-/// after its return every report is looked at once: a callback may have come meanwhile.
+/// after its return every report is looked at once: a callback may have come meanwhile. Whatever else fails here is said
+/// and comes again in its turn; only a database that does not answer is away.
 async fn keep_watch(app: App, stop: CancellationToken) {
-    let (mut was_away, mut next_late, mut next_prune) = (true, Duration::ZERO, Duration::ZERO);
-    let began = tokio::time::Instant::now();
+    let (mut is_away, mut all_expected) = (false, false);
+    let (mut next_late, mut next_prune) = (Instant::now(), Instant::now());
     while !stop.is_cancelled() {
-        let result = async {
-            if was_away {
-                checks::expect_all(&mut *app.pool.acquire().await?, app.clock.now()).await?;
-                app.wake.hint(Topic::Checks);
-            } else {
-                sqlx::Connection::ping(&mut *app.pool.acquire().await?).await?;
-            }
-            was_away = false;
-            if began.elapsed() >= next_late {
-                next_late = began.elapsed() + LATE_EVERY;
-                if expectation::tell_late(&app.pool, &app.clock).await? > 0 {
-                    app.wake.hint(Topic::Events);
+        match ping(&app).await {
+            Ok(()) => {
+                is_away = false;
+                if !all_expected {
+                    all_expected = done("expect every report", &expect_all(&app).await);
+                }
+                if Instant::now() >= next_late {
+                    next_late = Instant::now() + LATE_EVERY;
+                    done("tell what is late", &tell_late(&app).await);
+                }
+                if Instant::now() >= next_prune {
+                    next_prune = Instant::now() + PRUNE_EVERY;
+                    done("remove what has run out", &prune(&app).await);
                 }
             }
-            if began.elapsed() >= next_prune {
-                next_prune = began.elapsed() + PRUNE_EVERY;
-                access::store::prune(&mut *app.pool.acquire().await?, app.clock.now()).await?;
+            Err(error) => {
+                if !is_away {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the database is away");
+                }
+                (is_away, all_expected) = (true, false);
             }
-            Ok::<(), StoreError>(())
-        };
-        if let Err(error) = result.await {
-            if !was_away {
-                tracing::error!(error = &error as &dyn std::error::Error, "the database is away");
-            }
-            was_away = true;
         }
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
+    }
+}
+
+async fn ping(app: &App) -> Stored<()> {
+    Ok(sqlx::Connection::ping(&mut *app.pool.acquire().await?).await?)
+}
+
+async fn expect_all(app: &App) -> Stored<()> {
+    checks::expect_all(&mut *app.pool.acquire().await?, app.clock.now()).await?;
+    app.wake.hint(Topic::Checks);
+    Ok(())
+}
+
+async fn tell_late(app: &App) -> Stored<()> {
+    if expectation::tell_late(&app.pool, &app.clock).await? > 0 {
+        app.wake.hint(Topic::Events);
+    }
+    Ok(())
+}
+
+async fn prune(app: &App) -> Stored<()> {
+    access::store::prune(&mut *app.pool.acquire().await?, app.clock.now()).await?;
+    Ok(())
+}
+
+/// Whether it was done; says so if not.
+fn done(what: &str, result: &Stored<()>) -> bool {
+    if let Err(error) = result {
+        tracing::error!(what, error = error as &dyn std::error::Error, "failed; it comes again");
+    }
+    result.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "a step broke")]
+    async fn a_step_that_panics_stops_the_others_and_is_passed_on() {
+        let stop = CancellationToken::new();
+        let mut steps = JoinSet::new();
+        steps.spawn(stop.clone().cancelled_owned());
+        steps.spawn(async { panic!("a step broke") });
+
+        all_ended(steps, &stop).await;
     }
 }

@@ -66,8 +66,9 @@ pub struct Callback {
     /// Its headers: a list of name and value.
     #[schema(value_type = Vec<Vec<String>>)]
     pub headers: serde_json::Value,
-    /// Its body.
-    pub body: String,
+    /// Its body; a list leaves it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
     /// Bytes that are not UTF-8, NUL and backslashes are written as `\xNN`.
     pub body_escaped: bool,
     /// There was more than 64 KiB of body.

@@ -62,7 +62,7 @@ struct Row {
     path: String,
     query: Option<String>,
     headers: serde_json::Value,
-    body: String,
+    body: Option<String>,
     body_escaped: bool,
     body_cut: bool,
     remote_address: Option<String>,
@@ -92,7 +92,7 @@ impl From<Row> for Callback {
 pub async fn find(conn: &mut PgConnection, id: CallbackId) -> Stored<Option<Callback>> {
     let row = sqlx::query_as!(
         Row,
-        r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query, headers, body,
+        r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query, headers, body as "body?",
                body_escaped, body_cut, remote_address
            from callbacks where id = $1"#,
         id.0
@@ -102,7 +102,7 @@ pub async fn find(conn: &mut PgConnection, id: CallbackId) -> Stored<Option<Call
     Ok(row.map(Callback::from))
 }
 
-/// Newest first; of one report where given.
+/// Newest first, without their bodies; of one report where given.
 pub async fn list(
     conn: &mut PgConnection,
     report: Option<ReportId>,
@@ -111,7 +111,7 @@ pub async fn list(
 ) -> Stored<Vec<Callback>> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query, headers, body,
+        r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query, headers, null as body,
                body_escaped, body_cut, remote_address
            from callbacks
            where ($1::uuid is null or report_id = $1) and ($2::uuid is null or id < $2)

@@ -62,9 +62,7 @@ impl Answer {
 
     /// It was not, and this is what follows.
     pub(super) fn refused(&self, class: Class) -> Refusal {
-        let said = cut(&one_line(&self.body), 200);
-        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-        let mut refusal = Refusal::new(class, format!("the endpoint answered {}{said}", self.status));
+        let mut refusal = Refusal::new(class, format!("the endpoint answered {}", self.status));
         refusal.failure.after = self.retry_after;
         refusal.status = Some(self.status);
         refusal.reply = reply(&self.body);

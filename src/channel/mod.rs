@@ -47,11 +47,11 @@ pub enum Class {
 
 /// The other side did not take the message.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{failure}")]
+#[error("{failure}{}{reply}", if reply.is_empty() { "" } else { ": " })]
 pub struct Refusal {
     /// What it means for the endpoint.
     pub class: Class,
-    /// Whether and when this message can be tried again, and why it failed.
+    /// Whether and when this message can be tried again, and why it failed, without the other side's words.
     pub failure: Failure,
     /// HTTP or SMTP status, where there was an answer.
     pub status: Option<u16>,

@@ -41,13 +41,21 @@ pub(super) async fn send(outbound: &Outbound, url: &Secret, message: &Message) -
 }
 
 async fn post(outbound: &Outbound, url: &Secret, body: &Value) -> Result<Sent, Refusal> {
-    judge(&call::post(outbound, url, call::json(), body.to_string().into_bytes()).await?)
+    judge(&call::post(outbound, url, call::json(), body.to_string().into_bytes()).await?, is_slack(url))
 }
 
-fn judge(answer: &Answer) -> Result<Sent, Refusal> {
+/// Slack itself, and not a server or relay that takes the same messages.
+fn is_slack(url: &Secret) -> bool {
+    let url = url::Url::parse(url.expose()).ok();
+    matches!(url.as_ref().and_then(url::Url::host_str), Some("hooks.slack.com" | "hooks.slack-gov.com"))
+}
+
+/// Slack says `ok`; a 200 with other words comes from something in between. Others say what they like.
+fn judge(answer: &Answer, is_slack: bool) -> Result<Sent, Refusal> {
     let word = answer.body.trim();
     let class = match (answer.status, word) {
         (200, "ok") => return Ok(answer.sent()),
+        (200..=299, _) if !is_slack => return Ok(answer.sent()),
         (404 | 410, _)
         | (400 | 403, "invalid_token")
         | (403, "action_prohibited" | "posting_to_general_channel_denied" | "team_disabled") => Class::Gone,
@@ -182,6 +190,21 @@ fn escaped(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_slack_itself_must_say_ok() {
+        for (url, status, body, taken) in [
+            ("https://hooks.slack.com/services/T0/B0/x", 200, "ok", true),
+            ("https://hooks.slack.com/services/T0/B0/x", 200, "<html>sign in to the network</html>", false),
+            ("https://hooks.slack-gov.com/services/T0/B0/x", 200, "", false),
+            ("https://chat.example/hooks/x", 200, "<html>sign in to the network</html>", true),
+            ("https://chat.example/hooks/x", 204, "", true),
+            ("https://chat.example/hooks/x", 302, "ok", false),
+        ] {
+            let answer = Answer { status, retry_after: None, body: body.into() };
+            assert_eq!(judge(&answer, is_slack(&Secret::new(url))).is_ok(), taken, "{url} {status} {body}");
+        }
+    }
 
     #[test]
     fn length_is_counted_after_escaping_and_no_entity_is_cut() {

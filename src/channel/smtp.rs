@@ -239,8 +239,8 @@ fn judge(step: Step, error: &Error) -> Refusal {
         Step::Recipient => "the mail server refused the recipient",
         Step::Content => "the mail server refused the mail",
     };
-    let status_text = status.map(|code| format!("{code} ")).unwrap_or_default();
-    let mut refusal = Refusal::new(class, format!("{doing}: {status_text}{}", super::text::cut(&reply(&said), 200)));
+    let code = status.map(|code| format!(" with {code}")).unwrap_or_default();
+    let mut refusal = Refusal::new(class, format!("{doing}{code}"));
     refusal.status = status;
     refusal.reply = reply(&said);
     refusal

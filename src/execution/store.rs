@@ -213,10 +213,15 @@ pub async fn reopen(conn: &mut PgConnection, id: ExecutionId, now: DateTime<Utc>
     db::one(&result)
 }
 
-/// How many executions are in each state.
-pub async fn count(conn: &mut PgConnection) -> Stored<Vec<(String, i64)>> {
-    let rows = sqlx::query!(r#"select state, count(*) as "count!" from executions group by state order by state"#)
-        .fetch_all(conn)
-        .await?;
+/// How many executions are in each state; counts no further than `most`.
+pub async fn count(conn: &mut PgConnection, most: i64) -> Stored<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"select state as "state!",
+               (select count(*) from (select from executions where executions.state = each.state limit $1) as few) as "count!"
+           from unnest(array['pending', 'ready', 'stored', 'failed']) as each (state)"#,
+        most
+    )
+    .fetch_all(conn)
+    .await?;
     Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
 }

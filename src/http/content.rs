@@ -1,14 +1,19 @@
 //! The bytes of a file: as they rest when the client takes gzip, decoded otherwise, with `Range` on the decoded bytes.
+//!
+//! Each answer holds a thread while it is read, so their number is bounded, and a client that takes nothing for a minute is
+//! cut off: the length that was promised tells it so.
 
 use std::fs::File as FsFile;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use super::error::ApiError;
 use crate::app::App;
@@ -16,6 +21,10 @@ use crate::download::{Encoding, File};
 
 const CHUNK: usize = 64 * 1024;
 const CHUNKS_AHEAD: usize = 4;
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MOST_STREAMS: usize = 64;
+
+static PLACES: Semaphore = Semaphore::const_new(MOST_STREAMS);
 
 /// Answers with the content of a file.
 pub(super) async fn answer(app: &App, file: &File, name: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
@@ -54,7 +63,8 @@ pub(super) async fn answer(app: &App, file: &File, name: &str, headers: &HeaderM
         None => (StatusCode::OK, file.encoding, 0, size),
     };
     answer.push((header::CONTENT_LENGTH, length.to_string()));
-    let body = Body::from_stream(stream(opened, encoding, start, length));
+    let place = PLACES.try_acquire().map_err(|_| ApiError::Busy)?;
+    let body = Body::from_stream(stream(opened, encoding, (start, length), place));
     let headers: HeaderMap = answer.into_iter().filter_map(|(name, value)| Some((name, value.parse().ok()?))).collect();
     Ok((status, headers, body).into_response())
 }
@@ -86,13 +96,14 @@ fn parse(text: &str, size: u64) -> Option<Result<(u64, u64), ()>> {
 fn stream(
     file: FsFile,
     encoding: Encoding,
-    start: u64,
-    length: u64,
+    range: (u64, u64),
+    place: SemaphorePermit<'static>,
 ) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
     let (send, mut receive) = mpsc::channel(CHUNKS_AHEAD);
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = read(file, encoding, (start, length), &send) {
-            let _ = send.blocking_send(Err(error));
+        let _place = place;
+        if let Err(error) = read(file, encoding, range, &send, LONGEST_WAIT) {
+            let _ = send.try_send(Err(error));
         }
     });
     futures_util::stream::poll_fn(move |context| receive.poll_recv(context))
@@ -103,6 +114,7 @@ fn read(
     encoding: Encoding,
     (start, length): (u64, u64),
     send: &mpsc::Sender<io::Result<Bytes>>,
+    longest_wait: Duration,
 ) -> io::Result<()> {
     let mut reader: Box<dyn Read> = match encoding {
         Encoding::Identity => {
@@ -124,8 +136,8 @@ fn read(
         }
         chunk.truncate(count);
         left -= count as u64;
-        // The client has gone.
-        if send.blocking_send(Ok(chunk.into())).is_err() {
+        // The client has gone, or takes nothing.
+        if Handle::current().block_on(send.send_timeout(Ok(chunk.into()), longest_wait)).is_err() {
             return Ok(());
         }
     }
@@ -134,7 +146,22 @@ fn read(
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_takes_nothing_holds_no_thread() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(10 * CHUNK as u64).unwrap();
+        let (send, mut taken) = mpsc::channel(1);
+
+        let reading = tokio::task::spawn_blocking(move || {
+            read(file, Encoding::Identity, (0, 10 * CHUNK as u64), &send, Duration::from_millis(20))
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(5), reading).await;
+
+        assert!(ended.expect("still reading").unwrap().is_ok());
+        assert!(taken.recv().await.is_some() && taken.recv().await.is_none());
+    }
 
     #[test]
     fn a_range_is_read_as_rfc_9110_says() {

@@ -1,7 +1,9 @@
-//! Accepts connections and serves them.
+//! Accepts connections and serves them, by HTTP/1.1.
 //!
 //! `axum::serve` is not used because a callback must be recorded even when its caller closed its side before we read
-//! (`half_close`). Headers must come within 10 s, and the number of connections is bounded.
+//! (`half_close`). The number of connections is bounded; one that says nothing for 10 s, at first or between two requests,
+//! is closed, so that silence can't hold all places. HTTP/2 is left to the proxy in front: telling the two apart would wait
+//! for the first bytes without a limit.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +11,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +50,7 @@ pub(super) async fn accept(listener: TcpListener, router: Router, stop: Cancella
         let watched = graceful.watcher();
         let router = router.clone();
         tokio::spawn(async move {
-            serve(stream, peer, router, watched).await;
+            serve(stream, peer, router, watched, HEADER_TIMEOUT).await;
             drop(place);
         });
     }
@@ -58,22 +60,39 @@ pub(super) async fn accept(listener: TcpListener, router: Router, stop: Cancella
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, watched: hyper_util::server::graceful::Watcher) {
+async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, watched: Watcher, header_timeout: Duration) {
     let _ = stream.set_nodelay(true);
     let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request.map(axum::body::Body::new))
     });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
+    let connection = Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(header_timeout)
         .max_buf_size(MOST_HEADER_BYTES)
-        .half_close(true);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(200).keep_alive_interval(Some(HEADER_TIMEOUT));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-    if let Err(error) = watched.watch(connection.into_owned()).await {
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watched.watch(connection).await {
         tracing::debug!(%error, "a connection ended badly");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_says_nothing_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, peer) = listener.accept().await.unwrap();
+        let graceful = GracefulShutdown::new();
+        tokio::spawn(serve(stream, peer, Router::new(), graceful.watcher(), Duration::from_millis(20)));
+
+        let end = tokio::time::timeout(Duration::from_secs(5), silent.read_to_end(&mut Vec::new())).await;
+
+        assert!(end.is_ok(), "still open");
     }
 }

@@ -1,8 +1,10 @@
 //! Brings deliveries that are due to their endpoints.
 //!
-//! Claimed a few per endpoint, so that a heap for one endpoint delays no other. Outcomes go to the database in batches
-//! and are durable when [`Deliver::perform`] returns. Waits: 5 s, 30 s, 2 min, 10 min, 1 h, 3 h, then every 10 h for three
-//! days; `Retry-After` replaces the wait within one second and one hour.
+//! Claimed a few per lane, so that a heap for one endpoint delays no other. Outcomes go to the database in batches and
+//! are durable when [`Deliver::perform`] returns; while the database is away for a moment they are held, since what is not
+//! recorded is sent again. What can't be read back (a key was removed) is an attempt that failed on our side: it shows, and
+//! can be mended. Waits: 5 s, 30 s, 2 min, 10 min, 1 h, 3 h, then every 10 h for three days; `Retry-After` replaces the wait
+//! within one second and one hour.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +12,21 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::PgPool;
+use tokio::time::Instant;
 
 use super::flight::Flight;
 use super::links::Links;
 use super::store;
 use super::store::deliveries::{self, Claimed, Outcome};
 use super::{DeliveryState, message};
-use crate::channel::{Channels, Class, Refusal, Sent};
+use crate::channel::{Channels, Class, Endpoint, Message, Refusal, Sent};
 use crate::clock::Clock;
 use crate::db::batch::{Batch, NotWritten};
 use crate::db::{StoreError, Stored, lease};
 use crate::download;
 use crate::event::{self, About, Fact, Kind};
 use crate::id::AttemptId;
-use crate::retry::{bounded, with_jitter};
+use crate::retry::{Failure, bounded, with_jitter};
 use crate::secret::Keyring;
 use crate::wake::{Topic, Wake};
 
@@ -39,8 +42,11 @@ const WAITS: [Duration; 7] = [
 const PATIENCE: TimeDelta = TimeDelta::days(3);
 const LEAST_AFTER: Duration = Duration::from_secs(1);
 const MOST_AFTER: Duration = Duration::from_secs(3600);
-const PER_ENDPOINT: i64 = 4;
+const PER_LANE: i64 = 4;
 const LONGEST_DETAIL: usize = 1000;
+/// Outcomes are held this long for a database that is away: with what the last renewal left, less than the lease.
+const HOLD: Duration = Duration::from_secs(15);
+const HOLD_PAUSE: Duration = Duration::from_millis(250);
 
 /// The step that delivers.
 #[derive(Clone)]
@@ -66,30 +72,46 @@ impl Deliver {
         wake: Wake,
     ) -> Self {
         let writer = pool.clone();
-        let outcomes = Batch::start(1, move |outcomes: Vec<Outcome>| {
-            let pool = writer.clone();
-            async move {
-                match deliveries::record(&pool, &outcomes).await {
-                    Ok(()) => Some(vec![(); outcomes.len()]),
-                    Err(error) => {
-                        tracing::error!(%error, "failed to record deliveries; they are sent again under the same ids");
-                        None
-                    }
-                }
-            }
-        });
+        let outcomes = Batch::start(1, move |outcomes: Vec<Outcome>| record(writer.clone(), outcomes));
         Self { pool, clock, keyring, channels, links, wake, outcomes, flight: Flight::default() }
     }
 
-    /// Claims up to `limit` deliveries that are due, at most four for one endpoint, none for one that is busy enough.
+    /// Claims up to `limit` deliveries that are due, at most four of one lane, none of one that is busy enough.
     pub async fn claim(&self, limit: i64) -> Stored<Vec<Claimed>> {
         let mut conn = self.pool.acquire().await?;
-        deliveries::claim(&mut conn, self.clock.now(), PER_ENDPOINT, &self.flight.full(), limit).await
+        deliveries::claim(&mut conn, self.clock.now(), PER_LANE, &self.flight.full(), limit).await
     }
 
     /// Makes one attempt, and records what came of it.
     pub async fn perform(&self, claim: Claimed) -> Stored<()> {
-        let _send = self.flight.begin(&claim.endpoint_print);
+        let _send = self.flight.begin(&claim.lane);
+        let started_at = self.clock.now();
+        let answer = match self.prepare(&claim, started_at).await {
+            Ok((endpoint, message)) => {
+                let renew =
+                    || async { deliveries::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
+                lease::while_renewing(Box::pin(self.channels.send(&endpoint, &message, started_at)), renew).await?
+            }
+            Err(error @ StoreError::Corrupt { .. }) => Err(unreadable(&error)),
+            Err(error) => return Err(error),
+        };
+        let finished_at = self.clock.now();
+        let outcome = judge(claim.clone(), &answer, (started_at, finished_at), self.clock.new_id());
+        match self.outcomes.write(outcome, 512).await {
+            Ok(()) => {}
+            // The lease runs out and it is sent again, under the same id.
+            Err(NotWritten::Full | NotWritten::Failed) => return Err(StoreError::Lost),
+        }
+        match answer {
+            Err(refusal) if refusal.class == Class::Gone => self.suspend(&claim, &refusal.to_string()).await?,
+            _ => {}
+        }
+        self.wake.hint(Topic::Deliveries);
+        Ok(())
+    }
+
+    /// What is to be sent, and where.
+    async fn prepare(&self, claim: &Claimed, now: DateTime<Utc>) -> Stored<(Endpoint, Message)> {
         let mut conn = self.pool.acquire().await?;
         let (subscription, endpoint) =
             store::endpoint(&mut conn, &self.keyring, claim.subscription_id).await?.ok_or(StoreError::Lost)?;
@@ -98,33 +120,14 @@ impl Deliver {
             Some(id) => download::store::find(&mut conn, id).await?,
             None => None,
         };
-        drop(conn);
-        let started_at = self.clock.now();
-        let message = message::compose(&self.links, claim.id, &subscription, &event, file.as_ref(), started_at);
-        let renew = || async { deliveries::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
-        let answer =
-            lease::while_renewing(Box::pin(self.channels.send(&endpoint, &message, started_at)), renew).await?;
-        let finished_at = self.clock.now();
-        let outcome = judge(claim, &answer, (started_at, finished_at), self.clock.new_id());
-        let gone = matches!(&answer, Err(refusal) if refusal.class == Class::Gone);
-        let claim = outcome.claim.clone();
-        match self.outcomes.write(outcome, 512).await {
-            Ok(()) => {}
-            // The lease runs out and it is sent again, under the same id.
-            Err(NotWritten::Full | NotWritten::Failed) => return Err(StoreError::Lost),
-        }
-        if let (true, Err(refusal)) = (gone, &answer) {
-            self.suspend(&claim, &subscription.name, &refusal.failure.text).await?;
-        }
-        self.wake.hint(Topic::Deliveries);
-        Ok(())
+        let message = message::compose(&self.links, claim.id, &subscription, &event, file.as_ref(), now);
+        Ok((endpoint, message))
     }
 
-    async fn suspend(&self, claim: &Claimed, name: &str, why: &str) -> Stored<()> {
-        let now = self.clock.now();
+    async fn suspend(&self, claim: &Claimed, why: &str) -> Stored<()> {
+        let (now, id) = (self.clock.now(), claim.subscription_id);
         let mut tx = self.pool.begin().await?;
-        if store::suspend(&mut tx, claim.subscription_id, why, now).await? {
-            let id = claim.subscription_id;
+        if let Some(name) = store::suspend(&mut tx, id, &claim.endpoint_print, why, now).await? {
             let fact = Fact {
                 kind: Kind::SubscriptionSuspended,
                 key: format!("suspended:{id}:{}", now.timestamp_micros()),
@@ -138,6 +141,30 @@ impl Deliver {
         self.wake.hint(Topic::Events);
         Ok(())
     }
+}
+
+/// Writes outcomes, again and again for a while: a moment without the database must not send so many messages twice.
+async fn record(pool: PgPool, outcomes: Vec<Outcome>) -> Option<Vec<()>> {
+    let until = Instant::now() + HOLD;
+    loop {
+        match deliveries::record(&pool, &outcomes).await {
+            Ok(()) => return Some(vec![(); outcomes.len()]),
+            Err(error) if Instant::now() + HOLD_PAUSE < until => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "failed to record deliveries; trying again");
+                tokio::time::sleep(HOLD_PAUSE).await;
+            }
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "failed to record deliveries; they are sent again under the same ids");
+                return None;
+            }
+        }
+    }
+}
+
+/// Our own rows can't be read: whoever can mend that must see it.
+fn unreadable(error: &StoreError) -> Refusal {
+    Refusal { class: Class::Ours, failure: Failure::transient(error.to_string()), status: None, reply: String::new() }
 }
 
 /// What an answer means for the delivery.
@@ -160,8 +187,7 @@ fn judge(
             let next = next_attempt(number, refusal, finished_at);
             let patient = finished_at - claim.since < PATIENCE && !refusal.failure.is_permanent();
             let state = if patient { DeliveryState::Pending } else { DeliveryState::Failed };
-            let said = if refusal.reply.is_empty() { String::new() } else { format!(": {}", refusal.reply) };
-            (state, word, refusal.status, format!("{}{said}", refusal.failure), next)
+            (state, word, refusal.status, refusal.to_string(), next)
         }
     };
     let detail: String = detail.chars().take(LONGEST_DETAIL).collect();
@@ -181,7 +207,6 @@ fn next_attempt(number: i32, refusal: &Refusal, now: DateTime<Utc>) -> DateTime<
 mod tests {
     use super::*;
     use crate::id::{DeliveryId, EventId, Id, SubscriptionId};
-    use crate::retry::Failure;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_795_154_531 + seconds, 0).unwrap()
@@ -193,6 +218,7 @@ mod tests {
             event_id: EventId::at(at(0)),
             subscription_id: SubscriptionId::at(at(0)),
             endpoint_print: Vec::new(),
+            lane: Vec::new(),
             lease: 1,
             tries,
             since: at(0),
@@ -223,6 +249,14 @@ mod tests {
         assert!(waits[0] <= 5 && waits[1] <= 30 && waits[5] <= 3 * 3600, "{waits:?}");
         assert!(now - at(0) >= TimeDelta::hours(60), "{waits:?}");
         assert!(waits.len() < 20, "{waits:?}");
+    }
+
+    #[test]
+    fn what_the_other_side_said_is_told_once() {
+        let (class, failure) = (Class::Retry, Failure::transient("the endpoint answered 500"));
+        let answer = Err(Refusal { class, failure, status: Some(500), reply: "boom".into() });
+
+        assert_eq!(outcome(0, &answer, at(0)).detail, "the endpoint answered 500: boom");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Events are numbered first, then taken in the order of their numbers, so none is passed over. All of it is one
 //! transaction: the numbers, the deliveries and the mark of how far we are become true together. Whoever holds the mark's
-//! row works; others come back later.
+//! row works; others come back later. What an event says is not read here, so none that we don't understand holds up the
+//! others.
 
 use sqlx::PgPool;
 
@@ -13,6 +14,8 @@ use crate::event;
 use crate::wake::{Topic, Wake};
 
 const BATCH: i64 = 100;
+/// So many deliveries are made in one transaction, unless one event alone has more.
+const MOST_MATCHES: i64 = 5000;
 
 /// The step that fans out.
 #[derive(Debug, Clone)]
@@ -26,21 +29,21 @@ pub struct FanOut {
 }
 
 impl FanOut {
-    /// Takes the next events, as many as there are at once. Returns how many events were taken.
-    pub async fn run_once(&self) -> Stored<usize> {
+    /// Takes the next events, as many as go at once. Returns how many events were taken.
+    pub async fn run_once(&self) -> Stored<i64> {
         let mut tx = self.pool.begin().await?;
         event::store::number(&mut tx, BATCH).await?;
         let Some(seq) = deliveries::lock_mark(&mut tx).await? else { return Ok(0) };
-        let matches = deliveries::matches(&mut tx, seq, BATCH).await?;
-        let taken = event::store::after(&mut tx, seq, BATCH).await?;
-        let Some(last) = taken.last().and_then(|event| event.seq) else {
-            tx.commit().await?;
-            return Ok(0);
-        };
-        deliveries::insert(&mut tx, &self.clock, &matches).await?;
-        deliveries::move_mark(&mut tx, last).await?;
+        let (taken, last) = deliveries::next_events(&mut tx, seq, BATCH, MOST_MATCHES).await?;
+        if let Some(last) = last {
+            let matches = deliveries::matches(&mut tx, seq, last).await?;
+            deliveries::insert(&mut tx, &self.clock, &matches).await?;
+            deliveries::move_mark(&mut tx, last).await?;
+        }
         tx.commit().await?;
-        self.wake.hint(Topic::Deliveries);
-        Ok(taken.len())
+        if taken > 0 {
+            self.wake.hint(Topic::Deliveries);
+        }
+        Ok(taken)
     }
 }

@@ -30,8 +30,12 @@ impl Scene {
     }
 
     async fn recorded(&self) -> Vec<Value> {
-        let mut recorded = self.it.list(&format!("/callbacks?report_id={}&limit=200", self.report)).await;
-        recorded.reverse();
+        let listed = self.it.list(&format!("/callbacks?report_id={}&limit=200", self.report)).await;
+        let mut recorded = Vec::new();
+        for callback in listed.iter().rev() {
+            assert!(callback.get("body").is_none(), "a list with bodies: {callback}");
+            recorded.push(self.it.get(&format!("/callbacks/{}", callback["id"].as_str().unwrap())).await);
+        }
         recorded
     }
 

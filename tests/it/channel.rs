@@ -112,7 +112,7 @@ async fn class(status: u16, body: &'static str, endpoint: fn(&Receiver) -> Endpo
 async fn what_slack_answers_decides_what_follows() {
     for (status, body, expected) in [
         (200, "ok", None),
-        (200, "<html>sign in to the network</html>", Some(Class::Retry)),
+        (204, "", None),
         (302, "", Some(Class::Retry)),
         (429, "", Some(Class::Retry)),
         (500, "rollup_error", Some(Class::Retry)),
@@ -204,6 +204,7 @@ async fn the_wait_that_was_asked_for_is_carried() {
         let refusal = send(&endpoint, &usual()).await.unwrap_err();
         assert_eq!(refusal.failure.after, Some(Duration::from_secs(17)), "{endpoint:?}");
         assert_eq!((refusal.status, refusal.reply.as_str()), (Some(429), "slow down"), "{endpoint:?}");
+        assert_eq!(refusal.to_string(), "the endpoint answered 429: slow down", "{endpoint:?}");
     }
 }
 

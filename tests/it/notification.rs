@@ -1,5 +1,6 @@
 //! Notifications: who is told what, once each, whatever the endpoints do.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -298,11 +299,145 @@ async fn a_send_whose_outcome_was_not_recorded_is_repeated_under_the_same_id() {
     assert_eq!((&delivery["state"], &delivery["tries"]), (&json!("delivered"), &json!(1)));
 }
 
+#[tokio::test]
+async fn an_event_of_a_kind_we_do_not_know_holds_up_no_other() {
+    let it = TestApp::start().await;
+    let server = Server::answering(200).await;
+    let made = webhook(&it, &server, json!({})).await;
+    it.sql(
+        "insert into events (id, kind, key, occurred_at, data)
+         values ('019b9341-2a00-716e-9d4f-8cd9207147fc', 'report.from_the_future', 'new', '2026-01-05T08:00:00Z', '{}')",
+    )
+    .await;
+
+    send_test(&it, &made).await;
+
+    assert_eq!(kinds(&server), ["subscription.test"]);
+    let unknown = &it.list(&format!("/deliveries?subscription_id={}&state=pending", id(&made))).await[0];
+    assert_eq!(unknown["event_kind"], "report.from_the_future");
+    assert!(unknown["reason"].as_str().unwrap().contains("unknown kind"), "{unknown}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_opened_is_an_attempt_of_ours_that_waits_and_finally_fails() {
+    let it = TestApp::start().await;
+    let server = Server::answering(200).await;
+    let made = webhook(&it, &server, json!({})).await;
+    it.sql("update subscriptions set endpoint = '\\x00'").await;
+
+    send_test(&it, &made).await;
+
+    let waiting = deliveries(&it, &made).await.remove(0);
+    assert_eq!((&waiting["state"], &waiting["tries"]), (&json!("pending"), &json!(1)));
+    let attempts = it.get(&format!("/deliveries/{}", id(&waiting))).await["attempts"].clone();
+    assert_eq!((&attempts[0]["outcome"], attempts.as_array().unwrap().len()), (&json!("ours"), 1));
+    it.clock.advance(Duration::from_secs(3 * 24 * 3600));
+    it.drain().await;
+    assert_eq!(deliveries(&it, &made).await[0]["state"], "failed");
+    assert!(server.taken().is_empty());
+}
+
+#[tokio::test]
+async fn an_outcome_is_held_while_the_database_does_not_take_it() {
+    let it = TestApp::start().await;
+    let server = Server::answering(200).await;
+    let made = webhook(&it, &server, json!({})).await;
+    it.post(&format!("/subscriptions/{}/test", id(&made)), json!({})).await;
+    it.app.fan_out.run_once().await.unwrap();
+    let claim = it.app.deliver.claim(1).await.unwrap().remove(0);
+    it.sql("alter table attempts rename to hidden").await;
+
+    let mut performed = pin!(it.app.deliver.perform(claim));
+    let gave_up = tokio::time::timeout(Duration::from_millis(500), &mut performed).await;
+    assert!(gave_up.is_err() && !server.taken().is_empty(), "{gave_up:?}");
+    it.sql("alter table hidden rename to attempts").await;
+
+    performed.await.unwrap();
+    it.clock.advance(Duration::from_secs(31));
+    it.drain().await;
+    let delivery = &deliveries(&it, &made).await[0];
+    assert_eq!((&delivery["state"], &delivery["tries"]), (&json!("delivered"), &json!(1)));
+    assert_eq!(server.taken().len(), 1);
+}
+
+#[tokio::test]
+async fn an_old_address_that_is_gone_does_not_suspend_a_subscription_that_has_a_new_one() {
+    let it = TestApp::start().await;
+    let changed = CancellationToken::new();
+    let seen = changed.clone();
+    let old = Server::start(move |_| {
+        let seen = seen.clone();
+        async move {
+            seen.cancelled().await;
+            answer(410)
+        }
+    })
+    .await;
+    let made = webhook(&it, &old, json!({})).await;
+    let path = format!("/subscriptions/{}", id(&made));
+    let new = json!({ "endpoint": { "url": old.url.join("/another").unwrap().as_str() } });
+
+    let change = async {
+        until("the old address was called", || async { !old.taken().is_empty() }).await;
+        let (status, answer) = it.call("PATCH", &path, Some(new)).await;
+        assert_eq!(status, 200, "{answer}");
+        changed.cancel();
+    };
+    tokio::join!(send_test(&it, &made), change);
+
+    assert_eq!(it.get(&path).await["state"], "active");
+    assert_eq!(deliveries(&it, &made).await[0]["state"], "failed");
+}
+
+#[tokio::test]
+async fn all_mails_are_one_lane_beside_the_webhooks() {
+    let it = TestApp::start().await;
+    let server = Server::answering(200).await;
+    let hook = webhook(&it, &server, json!({})).await;
+    let mut made = vec![hook];
+    for person in ["ann", "ben", "cid"] {
+        let endpoint = json!({ "channel": "email", "to": format!("{person}@example.com") });
+        made.push(it.post("/subscriptions", json!({ "name": person, "endpoint": endpoint })).await);
+    }
+    for subscription in made.iter().cycle().take(8) {
+        it.post(&format!("/subscriptions/{}/test", id(subscription)), json!({})).await;
+    }
+    it.app.fan_out.run_once().await.unwrap();
+
+    let claimed = it.app.deliver.claim(64).await.unwrap();
+
+    let hooks = claimed.iter().filter(|claim| claim.subscription_id.to_string() == id(&made[0])).count();
+    assert_eq!((hooks, claimed.len() - hooks), (2, 4));
+}
+
 /// Runs the worker until dropped.
 fn run_worker(app: &App) -> tokio_util::sync::DropGuard {
     let stop = CancellationToken::new();
     tokio::spawn(worker::run(app.clone(), stop.clone()));
     stop.drop_guard()
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_late_is_not_taken_for_a_database_that_was_away() {
+    let it = TestApp::start().await;
+    it.sql("create table looks (at timestamptz)").await;
+    it.sql(
+        "create function look() returns trigger language plpgsql as
+         $$ begin insert into looks values (clock_timestamp()); return null; end $$",
+    )
+    .await;
+    it.sql("create trigger look after update of expected_since on checks for each statement execute function look()")
+        .await;
+    it.sql("create function refuse() returns trigger language plpgsql as $$ begin raise exception 'a bad row'; end $$")
+        .await;
+    it.sql("create trigger refuse before update of late_since on reports for each statement execute function refuse()")
+        .await;
+    it.sql("insert into sign_in_links values ('\\x00', '2026-01-01T00:00:00Z')").await;
+
+    let _worker = run_worker(&it.app);
+
+    until("the rest was done", || async { it.number("select count(*) from sign_in_links").await == 0 }).await;
+    assert_eq!(it.number("select count(*) from looks").await, 1);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ struct CallbackFilter {
     cursor: Option<String>,
 }
 
-/// List callbacks, newest first
+/// List callbacks, newest first, without their bodies
 #[utoipa::path(get, path = "/callbacks", tag = "callbacks", params(CallbackFilter),
     responses((status = 200, body = Page<Callback>)))]
 async fn list(

@@ -1,4 +1,7 @@
 //! `/events`: the log of facts, as lists, as a feed that misses nothing, and as a stream.
+//!
+//! Streams are few, look a few times a second at most and end after a while, so that a key that was revoked ends its
+//! streams too; the client comes back with the last number it knows.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -10,6 +13,8 @@ use axum::response::sse::{Event as ServerSent, KeepAlive, Sse};
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep_until, timeout};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,9 +24,15 @@ use crate::event::{self, Event, Kind};
 use crate::http::error::ApiError;
 use crate::http::extract::{MayRead, Page, Paging, Params};
 use crate::id::{AccountId, EventId, ExecutionId, FileId, ReportId, SubscriptionId};
+use crate::wake::{Ear, Topic};
 
 const STREAM_BATCH: i64 = 100;
 const STREAM_LOOK: Duration = Duration::from_secs(5);
+const LEAST_PAUSE: Duration = Duration::from_millis(200);
+const STREAM_LIFE: Duration = Duration::from_mins(10);
+const MOST_STREAMS: usize = 100;
+
+static PLACES: Semaphore = Semaphore::const_new(MOST_STREAMS);
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(stream))
@@ -108,29 +119,34 @@ async fn list(
 
 /// Events as they happen, server-sent; the id of each is its number
 #[utoipa::path(get, path = "/events/stream", tag = "events", params(StreamStart),
-    responses((status = 200, content_type = "text/event-stream", body = EventView)))]
+    responses((status = 200, content_type = "text/event-stream", body = EventView),
+        (status = 503, body = crate::http::error::Problem)))]
 async fn stream(
     State(app): State<App>,
     _: MayRead,
     Params(start): Params<StreamStart>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<ServerSent, Infallible>>>, ApiError> {
+    let place = PLACES.try_acquire().map_err(|_| ApiError::Busy)?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     let seq = match last.or(start.after) {
         Some(seq) => seq,
         None => event::store::last_seq(&mut *app.pool.acquire().await?).await?,
     };
-    let stopping = app.stopping.clone().cancelled_owned();
-    let state = Feed { ear: app.wake.ear(), app, seq, waiting: Vec::new().into_iter() };
-    let events = futures_util::stream::unfold(state, next).take_until(stopping);
+    let ends = timeout(STREAM_LIFE, app.stopping.clone().cancelled_owned());
+    let (ear, waiting) = (app.wake.ear(), Vec::new().into_iter());
+    let feed = Feed { app, ear, seq, waiting, next_look: Instant::now(), _place: place };
+    let events = futures_util::stream::unfold(feed, next).take_until(ends);
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
 struct Feed {
     app: App,
-    ear: crate::wake::Ear,
+    ear: Ear,
     seq: i64,
     waiting: std::vec::IntoIter<Event>,
+    next_look: Instant,
+    _place: SemaphorePermit<'static>,
 }
 
 async fn next(mut feed: Feed) -> Option<(Result<ServerSent, Infallible>, Feed)> {
@@ -141,12 +157,15 @@ async fn next(mut feed: Feed) -> Option<(Result<ServerSent, Infallible>, Feed)> 
             let sent = ServerSent::default().id(feed.seq.to_string()).event(view.kind.as_str()).json_data(&view);
             return Some((Ok(sent.unwrap_or_default()), feed));
         }
+        sleep_until(feed.next_look).await;
+        feed.next_look = Instant::now() + LEAST_PAUSE;
         let mut conn = feed.app.pool.acquire().await.ok()?;
         // A database that is away ends the stream; the client comes back with the last number it knows.
         feed.waiting = event::store::after(&mut conn, feed.seq, STREAM_BATCH).await.ok()?.into_iter();
         drop(conn);
         if feed.waiting.len() == 0 {
-            let _ = tokio::time::timeout(STREAM_LOOK, feed.ear.any()).await;
+            // An event has its number when it is handed out, and that is told as deliveries.
+            let _ = timeout(STREAM_LOOK, feed.ear.hear(&[Topic::Events, Topic::Deliveries])).await;
         }
     }
 }

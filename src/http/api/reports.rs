@@ -21,7 +21,8 @@ use crate::wake::Topic;
 
 /// An answer waits this long for the API to be in line; it is brought into line regardless.
 const SETTLE_WAIT: Duration = Duration::from_secs(10);
-const SETTLE_POLL: Duration = Duration::from_millis(25);
+/// Another replica may do it, and its hint may be lost.
+const SETTLE_POLL: Duration = Duration::from_millis(250);
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -320,12 +321,13 @@ async fn find(app: &App, id: ReportId) -> Result<ReportView, ApiError> {
 /// The report once the API is in line, or has said what is wrong, or some seconds later.
 async fn settled(app: &App, id: ReportId) -> Result<ReportView, ApiError> {
     app.wake.hint(Topic::Reports);
+    let mut ear = app.wake.ear();
     let began = tokio::time::Instant::now();
     loop {
         let report = find(app, id).await?;
         if !report.settling || report.last_failure.is_some() || began.elapsed() > SETTLE_WAIT {
             return Ok(report);
         }
-        tokio::time::sleep(SETTLE_POLL).await;
+        let _ = tokio::time::timeout(SETTLE_POLL, ear.hear(&[Topic::Reports])).await;
     }
 }

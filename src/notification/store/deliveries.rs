@@ -19,6 +19,29 @@ pub(in super::super) async fn move_mark(conn: &mut PgConnection, seq: i64) -> St
     Ok(())
 }
 
+/// How many events are next after `seq`, and the number of the last of them: at most `limit`, and so few that there are at
+/// most `matches` of them with subscriptions, but at least one.
+pub(in super::super) async fn next_events(
+    conn: &mut PgConnection,
+    seq: i64,
+    limit: i64,
+    matches: i64,
+) -> Stored<(i64, Option<i64>)> {
+    let next = sqlx::query!(
+        r#"select count(*) as "count!", max(seq) as last
+           from (
+               select seq from events where seq > $1 order by seq
+               limit least($2, greatest(1, $3 / greatest(1, (select count(*) from subscriptions where removed_at is null))))
+           ) as next"#,
+        seq,
+        limit,
+        matches
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok((next.count, next.last))
+}
+
 /// An event and a subscription that match.
 pub(in super::super) struct Match {
     event_id: EventId,
@@ -27,8 +50,8 @@ pub(in super::super) struct Match {
     reason: Option<String>,
 }
 
-/// Who is to be told of the next `limit` events after `seq`.
-pub(in super::super) async fn matches(conn: &mut PgConnection, seq: i64, limit: i64) -> Stored<Vec<Match>> {
+/// Who is to be told of the events after `seq` up to `last`.
+pub(in super::super) async fn matches(conn: &mut PgConnection, seq: i64, last: i64) -> Stored<Vec<Match>> {
     let rows = sqlx::query_as!(
         Match,
         r#"select next.id as "event_id!: _", subscriptions.id as "subscription_id!: _",
@@ -36,7 +59,7 @@ pub(in super::super) async fn matches(conn: &mut PgConnection, seq: i64, limit: 
                    as "state!",
                case subscriptions.state when 'paused' then 'the subscription was paused'
                    when 'suspended' then 'the subscription was suspended' end as reason
-           from (select * from events where seq > $1 order by seq limit $2) as next
+           from events as next
            join subscriptions on removed_at is null and case
                -- a test is for its own subscription only
                when next.kind = 'subscription.test' then subscriptions.id = next.subscription_id
@@ -47,9 +70,10 @@ pub(in super::super) async fn matches(conn: &mut PgConnection, seq: i64, limit: 
                    and (report_ids is null or next.report_id = any(report_ids)
                        or (next.report_id is null and kinds is not null))
            end
+           where next.seq > $1 and next.seq <= $2
            order by next.seq, subscriptions.id"#,
         seq,
-        limit
+        last
     )
     .fetch_all(conn)
     .await?;
@@ -87,6 +111,8 @@ pub struct Claimed {
     pub subscription_id: SubscriptionId,
     /// Tells its endpoint from others.
     pub endpoint_print: Vec<u8>,
+    /// What shares places while it is sent: the deliveries to one endpoint, or all mails, which go through one server.
+    pub lane: Vec<u8>,
     /// The number of the claim.
     pub lease: i64,
     /// How many attempts there were.
@@ -97,7 +123,7 @@ pub struct Claimed {
     pub trigger: String,
 }
 
-/// Claims up to `limit` deliveries that are due, at most `each` of one endpoint and none of the `busy` ones.
+/// Claims up to `limit` deliveries that are due, at most `each` of one lane and none of the `busy` ones.
 pub(in super::super) async fn claim(
     conn: &mut PgConnection,
     now: DateTime<Utc>,
@@ -108,27 +134,31 @@ pub(in super::super) async fn claim(
     let rows = sqlx::query_as!(
         Claimed,
         r#"with open as (
-               select next.id, next.due_at, endpoint_print,
-                   row_number() over (partition by endpoint_print order by next.due_at) as place
-               from subscriptions
+               select next.id, next.due_at, endpoint_print, lane,
+                   row_number() over (partition by lane order by next.due_at) as place
+               from (
+                   select id, endpoint_print,
+                       case channel when 'email' then 'email'::bytea else endpoint_print end as lane
+                   from subscriptions where state = 'active' and removed_at is null
+               ) as told
                cross join lateral (
                    select id, due_at from deliveries
-                   where subscription_id = subscriptions.id and state = 'pending' and due_at <= $1
+                   where subscription_id = told.id and state = 'pending' and due_at <= $1
                      and (lease_until is null or lease_until <= $1 or lease_until > $2)
                    order by due_at
                    limit $3
                    for update skip locked
                ) as next
-               where subscriptions.state = 'active' and removed_at is null and endpoint_print <> all($5)
+               where lane <> all($5)
            ), due as (
-               select id, endpoint_print from open where place <= $3 order by due_at limit $4
+               select id, endpoint_print, lane from open where place <= $3 order by due_at limit $4
            )
            update deliveries
            set lease = lease + 1, lease_until = $2
            from due
            where deliveries.id = due.id
            returning deliveries.id as "id: _", event_id as "event_id: _", subscription_id as "subscription_id: _",
-               endpoint_print, lease, tries, since, trigger"#,
+               endpoint_print, lane as "lane!", lease, tries, since, trigger"#,
         now,
         now + LEASE,
         each,
@@ -170,16 +200,17 @@ pub(in super::super) struct Outcome {
 }
 
 /// Records attempts, all in one transaction. An attempt was made whoever holds the claim now; the delivery moves only if
-/// the claim is still ours.
+/// the claim is still ours. Recording the same ones again changes nothing.
 pub(in super::super) async fn record(pool: &PgPool, outcomes: &[Outcome]) -> Stored<()> {
     let ids: Vec<Uuid> = outcomes.iter().map(|one| one.claim.id.0).collect();
     let details: Vec<String> = outcomes.iter().map(|one| one.detail.replace('\0', "")).collect();
     let finished: Vec<DateTime<Utc>> = outcomes.iter().map(|one| one.finished_at).collect();
     let mut tx = pool.begin().await?;
-    sqlx::query!(
+    let made = sqlx::query!(
         "insert into attempts (id, delivery_id, number, trigger, started_at, finished_at, outcome, status, detail)
          select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-             $7::text[], $8::int[], $9::text[])",
+             $7::text[], $8::int[], $9::text[])
+         on conflict (id) do nothing",
         &outcomes.iter().map(|one| one.attempt_id.0).collect::<Vec<_>>(),
         &ids,
         &outcomes.iter().map(|one| one.number).collect::<Vec<_>>(),
@@ -192,6 +223,10 @@ pub(in super::super) async fn record(pool: &PgPool, outcomes: &[Outcome]) -> Sto
     )
     .execute(&mut *tx)
     .await?;
+    if made.rows_affected() == 0 {
+        // It was committed before, and the answer to that was lost.
+        return Ok(());
+    }
     sqlx::query!(
         "update deliveries
          set state = new.state, due_at = new.due_at, tries = deliveries.tries + 1, trigger = 'schedule', lease_until = null,
@@ -382,11 +417,16 @@ pub async fn attempts(conn: &mut PgConnection, delivery: DeliveryId) -> Stored<V
     Ok(rows)
 }
 
-/// How many deliveries are in each state.
-pub async fn count(conn: &mut PgConnection) -> Stored<Vec<(String, i64)>> {
-    let rows = sqlx::query!(r#"select state, count(*) as "count!" from deliveries group by state order by state"#)
-        .fetch_all(conn)
-        .await?;
+/// How many deliveries are in each state; counts no further than `most`.
+pub async fn count(conn: &mut PgConnection, most: i64) -> Stored<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"select state as "state!",
+               (select count(*) from (select from deliveries where deliveries.state = each.state limit $1) as few) as "count!"
+           from unnest(array['pending', 'delivered', 'failed', 'cancelled']) as each (state)"#,
+        most
+    )
+    .fetch_all(conn)
+    .await?;
     Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
 }
 

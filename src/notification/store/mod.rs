@@ -230,23 +230,27 @@ pub async fn set_paused(conn: &mut PgConnection, id: SubscriptionId, paused: boo
     db::one(&result)
 }
 
-/// Marks an endpoint as gone; false if that was known.
+/// Marks an endpoint as gone, unless the subscription has another one meanwhile. Gives the subscription's name if that was
+/// news.
 pub(super) async fn suspend(
     conn: &mut PgConnection,
     id: SubscriptionId,
+    endpoint_print: &[u8],
     why: &str,
     now: DateTime<Utc>,
-) -> Stored<bool> {
-    let result = sqlx::query!(
-        "update subscriptions set state = 'suspended', last_failure = $2, updated_at = $3
-         where id = $1 and state = 'active'",
+) -> Stored<Option<String>> {
+    let name = sqlx::query_scalar!(
+        "update subscriptions set state = 'suspended', last_failure = $3, updated_at = $4
+         where id = $1 and endpoint_print = $2 and state = 'active'
+         returning name",
         id.0,
+        endpoint_print,
         why,
         now
     )
-    .execute(conn)
+    .fetch_optional(conn)
     .await?;
-    Ok(result.rows_affected() == 1)
+    Ok(name)
 }
 
 /// Removes a subscription; what is pending for it is cancelled, what it was told stays readable.
