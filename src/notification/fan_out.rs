@@ -7,7 +7,7 @@
 
 use sqlx::PgPool;
 
-use super::store::deliveries;
+use super::store::fan_out;
 use crate::clock::Clock;
 use crate::db::Stored;
 use crate::event;
@@ -33,12 +33,12 @@ impl FanOut {
     pub async fn run_once(&self) -> Stored<i64> {
         let mut tx = self.pool.begin().await?;
         event::store::number(&mut tx, BATCH).await?;
-        let Some(seq) = deliveries::lock_mark(&mut tx).await? else { return Ok(0) };
-        let (taken, last) = deliveries::next_events(&mut tx, seq, BATCH, MOST_MATCHES).await?;
+        let Some(seq) = fan_out::lock_mark(&mut tx).await? else { return Ok(0) };
+        let (taken, last) = fan_out::next_events(&mut tx, seq, BATCH, MOST_MATCHES).await?;
         if let Some(last) = last {
-            let matches = deliveries::matches(&mut tx, seq, last).await?;
-            deliveries::insert(&mut tx, &self.clock, &matches).await?;
-            deliveries::move_mark(&mut tx, last).await?;
+            let matches = fan_out::matches(&mut tx, seq, last).await?;
+            fan_out::insert(&mut tx, &self.clock, &matches).await?;
+            fan_out::move_mark(&mut tx, last).await?;
         }
         tx.commit().await?;
         if taken > 0 {

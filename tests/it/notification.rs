@@ -319,6 +319,34 @@ async fn an_event_of_a_kind_we_do_not_know_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn many_events_for_many_subscriptions_are_handed_out_a_few_thousand_at_a_time() {
+    let it = TestApp::start().await;
+    let server = Server::answering(200).await;
+    webhook(&it, &server, json!({})).await;
+    it.sql(
+        "insert into subscriptions (id, name, channel, endpoint, endpoint_shown, endpoint_print, secret, created_at,
+             updated_at)
+         select gen_random_uuid(), name, channel, endpoint, endpoint_shown, endpoint_print, secret, created_at, updated_at
+         from subscriptions, generate_series(2, 60)",
+    )
+    .await;
+    it.sql(
+        "insert into events (id, kind, key, occurred_at, data)
+         select gen_random_uuid(), 'report.ready', number::text, '2026-01-05T08:00:00Z', '{}'
+         from generate_series(1, 100) as number",
+    )
+    .await;
+
+    let mut taken = Vec::new();
+    while taken.last() != Some(&0) {
+        taken.push(it.app.fan_out.run_once().await.unwrap());
+    }
+
+    assert_eq!(taken, [83, 17, 0]);
+    assert_eq!(it.number("select count(*) from deliveries").await, 6000);
+}
+
+#[tokio::test]
 async fn an_endpoint_that_cannot_be_opened_is_an_attempt_of_ours_that_waits_and_finally_fails() {
     let it = TestApp::start().await;
     let server = Server::answering(200).await;

@@ -1,6 +1,7 @@
 //! The tables of this stage: `subscriptions` here; `fan_out`, `deliveries` and `attempts` beside.
 
 pub mod deliveries;
+pub(super) mod fan_out;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
