@@ -69,7 +69,7 @@ fn words(event: &Event) -> Words {
     };
     match event.kind {
         Kind::ReportReady => {
-            let summary = format!("{} arrived and is in the archive.", measured(event));
+            let summary = format!("It arrived with {} and is in the archive.", measured(event));
             words("Arrived", Tone::Good, format!("{name} is ready"), summary)
         }
         Kind::ReportEmpty => {

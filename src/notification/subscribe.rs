@@ -13,7 +13,8 @@ use crate::id::{EventId, ReportId, SubscriptionId};
 use crate::outbound::Guard;
 use crate::secret::{Keyring, Secret};
 
-const MOST_REPORTS: usize = 1000;
+/// More reports than this can't be chosen; leave the choice out to have all.
+pub const MOST_REPORTS: usize = 1000;
 
 /// What is asked for when a subscription is made.
 #[derive(Debug, Clone)]

@@ -426,3 +426,15 @@ async fn health_is_told_without_a_key_and_tells_when_the_database_is_gone() {
     let answer = ask(&it, Method::GET, "/reports", ADMIN_KEY, None, None).await;
     assert_eq!(problem(answer).await, (503, vec![]));
 }
+
+#[tokio::test]
+async fn a_subscription_to_a_report_that_does_not_exist_is_refused() {
+    let it = TestApp::start().await;
+    let nobody = "01900000-0000-7000-8000-000000000000";
+    let endpoint = json!({ "channel": "email", "to": "someone@example.com" });
+    let wanted = json!({ "name": "Nobody's", "endpoint": endpoint, "report_ids": [nobody] });
+
+    let (status, answer) = it.call("POST", "/subscriptions", Some(wanted)).await;
+
+    assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!("report_ids")), "{answer}");
+}

@@ -255,3 +255,21 @@ async fn a_report_that_never_comes_is_late_once_and_recovers_once() {
     kinds.sort();
     assert_eq!(kinds, ["report.late", "report.ready", "report.recovered"]);
 }
+
+#[tokio::test]
+async fn an_execution_that_the_api_calls_failed_cannot_be_fetched_again() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    it.sandbox.world.fault(Fault::ExecutionFailed);
+    it.after(UNTIL_FIRST_RUN).await;
+    client().post(it.callback_address()).send().await.unwrap();
+    it.drain().await;
+    let failed = executions(&it, &report).await;
+    let id = failed[0]["id"].as_str().unwrap();
+
+    let (status, answer) = it.call("POST", &format!("/executions/{id}/retry"), None).await;
+
+    assert_eq!((status, &failed[0]["state"]), (409, &json!("failed")), "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("the API says Failed"), "{answer}");
+    assert_eq!(executions(&it, &report).await[0]["state"], "failed");
+}

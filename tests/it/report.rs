@@ -271,3 +271,52 @@ async fn a_late_report_is_told_once_after_the_grace_and_once_more_when_it_comes(
     assert_eq!(it.kinds().await, ["report.late", "report.recovered", "report.ready"]);
     assert_eq!(it.get(&format!("/reports/{report}")).await["late_since"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_leaves_the_report_there_alone() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    let before = it.get(&format!("/reports/{report}")).await["remote_id"].clone();
+
+    for same in [json!({}), json!({ "name": null }), json!({ "query": QUERY, "interval_hours": 24, "format": "csv" })] {
+        let (status, _) = it.call("PATCH", &format!("/reports/{report}"), Some(same)).await;
+        assert_eq!(status, 200);
+        it.drain().await;
+    }
+
+    assert_eq!(it.get(&format!("/reports/{report}")).await["remote_id"], before);
+    assert_eq!(it.sandbox.world.reports().len(), 1);
+}
+
+#[tokio::test]
+async fn the_name_of_a_retired_report_can_be_used_again_and_its_account_is_kept_for_its_files() {
+    let it = TestApp::start().await;
+    let account = it.account().await;
+    let report = it.report(&account).await;
+    it.drain().await;
+    let path = format!("/reports/{report}");
+    let (retired, ()) = tokio::join!(it.call("DELETE", &path, None), async {
+        until("retired", async || it.get(&path).await["state"] == "retired").await;
+        it.drain().await;
+    });
+    assert_eq!(retired.0, 204);
+
+    let again = it.report(&account).await;
+    let (status, answer) = it.call("DELETE", &format!("/accounts/{account}"), None).await;
+
+    assert_ne!(again, report);
+    assert_eq!(status, 409);
+    assert!(answer["detail"].as_str().unwrap().contains("retired ones count too"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_account_whose_queries_no_report_ever_used_is_removed_with_them() {
+    let it = TestApp::start().await;
+    let account = it.account().await;
+    it.post(&format!("/accounts/{account}/queries"), json!({ "name": "Unused", "text": QUERY })).await;
+
+    let (status, answer) = it.call("DELETE", &format!("/accounts/{account}"), None).await;
+
+    assert_eq!(status, 204, "{answer}");
+    assert!(it.list("/accounts").await.is_empty());
+}

@@ -14,7 +14,7 @@ use crate::account::{self, Account, Checked, Credentials, Draft, Grant, ProgramN
 use crate::app::App;
 use crate::field::FieldErrors;
 use crate::http::error::ApiError;
-use crate::http::extract::{Body, MayAdmin, MayRead, Page, Paging, Params, PathId};
+use crate::http::extract::{Body, MayAdmin, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::AccountId;
 use crate::insights;
 use crate::outbound::Guard;
@@ -34,19 +34,30 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AccountInput {
+    /// Unique, at most 100 characters.
     name: Option<String>,
+    /// `mpn` (Partner Insights) or `cmp` (commercial marketplace analytics).
     program: Option<ProgramName>,
+    /// The directory: a GUID or a domain.
     tenant_id: Option<String>,
+    /// The application.
     client_id: Option<String>,
+    /// `refresh_token`, `client_credentials` or `password` (legacy).
     grant: Option<Grant>,
+    /// Needed for `client_credentials`, and for the others where the application has one.
     #[schema(value_type = Option<String>, write_only)]
     client_secret: Option<Secret>,
+    /// Needed for `refresh_token`. The same value again never replaces one that was rotated since.
     #[schema(value_type = Option<String>, write_only)]
     refresh_token: Option<Secret>,
+    /// Needed for `password`.
     username: Option<String>,
+    /// Needed for `password`.
     #[schema(value_type = Option<String>, write_only)]
     password: Option<Secret>,
+    /// Microsoft's own when not given; `/{tenant_id}/oauth2/token` is appended.
     login_url: Option<String>,
+    /// The whole base of the API; Microsoft's own for the program when not given.
     api_url: Option<String>,
 }
 
@@ -242,8 +253,15 @@ async fn remove(
 /// Sign in and look what the API shows; if that works, nobody need sign in again
 #[utoipa::path(post, path = "/accounts/{id}/verify", tag = "accounts", params(("id" = AccountId, Path)),
     responses((status = 200, body = Verified), (status = 404, body = crate::http::error::Problem)))]
-async fn verify(State(app): State<App>, _: MayRead, PathId(id): PathId<AccountId>) -> Result<Json<Verified>, ApiError> {
+async fn verify(
+    State(app): State<App>,
+    MayWrite(actor): MayWrite,
+    PathId(id): PathId<AccountId>,
+) -> Result<Json<Verified>, ApiError> {
     find(&app, id).await?;
+    let mut conn = app.pool.acquire().await?;
+    access::store::note(&mut conn, &app.clock, &actor.name, "account.verify", &id.to_string()).await?;
+    drop(conn);
     Ok(Json(match app.sessions.verify(id).await {
         Ok(datasets) => {
             wake_work(&app);

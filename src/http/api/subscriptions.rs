@@ -18,6 +18,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::{EventId, ReportId, SubscriptionId};
 use crate::notification::{FirstRows, Subscription, SubscriptionState, store, subscribe};
+use crate::report;
 use crate::secret::Secret;
 use crate::wake::Topic;
 
@@ -127,6 +128,7 @@ async fn create(
         owner: input.owner,
         first_rows: input.first_rows.unwrap_or(FirstRows::Off),
     };
+    reports_exist(&app, draft.report_ids.as_deref()).await?;
     let checked = match (draft.check(&app.guard), endpoint.channel) {
         (Ok(checked), Some(_)) => checked,
         (checked, channel) => {
@@ -183,6 +185,7 @@ async fn change(
     Body(input): Body<SubscriptionInput>,
 ) -> Result<Json<SubscriptionView>, ApiError> {
     let old = find(&app, id).await?;
+    reports_exist(&app, input.report_ids.as_deref()).await?;
     let mut errors = FieldErrors::default();
     let endpoint = input.endpoint.and_then(|input| changed_endpoint(&app, &mut errors, old.channel, input));
     let words = |kinds: Vec<Kind>| kinds.into_iter().map(|kind| kind.as_str().to_owned()).collect();
@@ -300,6 +303,17 @@ async fn set_paused(
     tx.commit().await?;
     app.wake.hint(Topic::Deliveries);
     Ok(Json(find(app, id).await?.into()))
+}
+
+/// A subscription for a report that does not exist would never tell anything.
+async fn reports_exist(app: &App, ids: Option<&[ReportId]>) -> Result<(), ApiError> {
+    let Some(ids) = ids else { return Ok(()) };
+    let ids = &ids[..ids.len().min(subscribe::MOST_REPORTS)];
+    let known = report::store::known(&mut *app.pool.acquire().await?, ids).await?;
+    match ids.iter().find(|id| !known.contains(id)) {
+        Some(unknown) => Err(ApiError::field("report_ids", format!("{unknown} is no report"))),
+        None => Ok(()),
+    }
 }
 
 async fn find(app: &App, id: SubscriptionId) -> Result<Subscription, ApiError> {

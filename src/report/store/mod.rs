@@ -94,6 +94,15 @@ pub async fn find(conn: &mut PgConnection, id: ReportId) -> Stored<Option<Report
     Ok(select(conn, Some(id), None, None, 1).await?.pop())
 }
 
+/// Those of these reports that there are.
+pub async fn known(conn: &mut PgConnection, ids: &[ReportId]) -> Stored<Vec<ReportId>> {
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+    let known = sqlx::query_scalar!(r#"select id as "id: ReportId" from reports where id = any($1)"#, &ids)
+        .fetch_all(conn)
+        .await?;
+    Ok(known)
+}
+
 /// Newest first; of one account where given.
 pub async fn list(
     conn: &mut PgConnection,
