@@ -15,7 +15,7 @@ use tidings::wake::Topic;
 use tidings::worker;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::app::TestApp;
+use crate::support::app::{QUERY, TestApp};
 use crate::support::scene::{client, until};
 use crate::support::server::{Server, answer};
 
@@ -69,7 +69,11 @@ async fn each_subscription_is_told_what_it_asked_for_and_nothing_else() {
     let it = TestApp::start().await;
     let report = it.registered().await;
     let server = Server::answering(204).await;
-    let other = "019b9341-2a00-716e-9d4f-8cd9207147fc";
+    let account = it.get(&format!("/reports/{report}")).await["account_id"].clone();
+    let later = json!({
+        "account_id": account, "name": "Later", "query": QUERY, "interval_hours": 24, "start_at": "2026-02-01T00:00:00Z",
+    });
+    let other = it.post("/reports", later).await["id"].clone();
     let cases = [
         (json!({}), 1),
         (json!({ "events": ["report.ready"] }), 1),
