@@ -14,12 +14,15 @@ use axum::extract::{ConnectInfo, Request};
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 const MOST_CONNECTIONS: usize = 8192;
+/// Half of the open files are for connections; the rest is for the database, the archive and what we call.
+const OPEN_FILES: u64 = 2 * MOST_CONNECTIONS as u64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MOST_HEADER_BYTES: usize = 64 * 1024;
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -29,7 +32,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Serves `router` on `listener` until told to stop; connections get ten seconds to end.
 pub(super) async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(connections()));
     loop {
         let place = tokio::select! {
             () = stop.cancelled() => break,
@@ -58,6 +61,15 @@ pub(super) async fn accept(listener: TcpListener, router: Router, stop: Cancella
     if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
         tracing::warn!("connections were cut off");
     }
+}
+
+/// How many connections there may be. Each is an open file, and an ordinary user's process begins with a thousand of them:
+/// as many as are allowed are asked for.
+fn connections() -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return MOST_CONNECTIONS };
+    let wanted = OPEN_FILES.min(hard).max(soft);
+    let files = if setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok() { wanted } else { soft };
+    usize::try_from(files / 2).unwrap_or(MOST_CONNECTIONS).min(MOST_CONNECTIONS)
 }
 
 async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, watched: Watcher, header_timeout: Duration) {
