@@ -11,22 +11,40 @@ use crate::db::{StoreError, Stored};
 use crate::id::ReportId;
 use crate::insights;
 
-/// Wants a report not to run. [`StoreError::Lost`]: it is not registered.
-pub async fn want_paused(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
-    store::want(conn, id, &[State::Registered, State::Paused], State::Paused, now).await
+/// What can be wanted of a report.
+#[derive(Debug, Clone, Copy)]
+pub enum Want {
+    /// That it does not run.
+    Paused,
+    /// That it runs again, or is tried again after it was rejected.
+    Resumed,
+    /// That it is gone there; its files stay here.
+    Retired,
 }
 
-/// Wants a paused report to run again, or a rejected one to be tried again. [`StoreError::Lost`]: it is neither.
-pub async fn want_resumed(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
+impl Want {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::Retired => "retired",
+        }
+    }
+}
+
+/// Notes what is wanted of a report. [`StoreError::Lost`]: in its state that makes no sense.
+pub async fn want(conn: &mut PgConnection, id: ReportId, want: Want, now: DateTime<Utc>) -> Stored<()> {
     let report = store::find(conn, id).await?.ok_or(StoreError::Lost)?;
-    let to = if report.there == There::None { State::Draft } else { State::Registered };
-    store::want(conn, id, &[State::Paused, State::Rejected, State::Registered, State::Draft], to, now).await
-}
-
-/// Wants a report to be gone there; its files stay. [`StoreError::Lost`]: it is retired already.
-pub async fn want_retired(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
-    let all = [State::Draft, State::Registered, State::Paused, State::Rejected];
-    store::want(conn, id, &all, State::Retired, now).await
+    let (from, to): (&[State], _) = match want {
+        Want::Paused => (&[State::Registered, State::Paused], State::Paused),
+        Want::Resumed => {
+            let to = if report.there == There::None { State::Draft } else { State::Registered };
+            (&[State::Paused, State::Rejected, State::Registered, State::Draft], to)
+        }
+        Want::Retired => (&[State::Draft, State::Registered, State::Paused, State::Rejected], State::Retired),
+    };
+    store::want(conn, id, from, to, now).await
 }
 
 pub(super) async fn pause(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {

@@ -11,12 +11,15 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::access;
+use crate::access::{self, Actor};
 use crate::app::App;
+use crate::db::StoreError;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::{AccountId, QueryId, ReportId};
-use crate::report::{self, Change, Draft, Report, State as ReportState, check, lifecycle, store::queries};
+use crate::report::{
+    self, Change, Draft, Report, State as ReportState, check, lifecycle, lifecycle::Want, store::queries,
+};
 use crate::wake::Topic;
 
 /// An answer waits this long for the API to be in line; it is brought into line regardless.
@@ -253,13 +256,8 @@ async fn retire(
     MayWrite(actor): MayWrite,
     PathId(id): PathId<ReportId>,
 ) -> Result<StatusCode, ApiError> {
-    let report = find(&app, id).await?;
-    if report.state != ReportState::Retired {
-        let mut tx = app.pool.begin().await?;
-        lifecycle::want_retired(&mut tx, id, app.clock.now()).await?;
-        access::store::note(&mut tx, &app.clock, &actor.name, "report.retire", &id.to_string()).await?;
-        tx.commit().await?;
-        settled(&app, id).await?;
+    if find(&app, id).await?.state != ReportState::Retired {
+        wanted(&app, &actor, id, Want::Retired).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -272,12 +270,7 @@ async fn pause(
     MayWrite(actor): MayWrite,
     PathId(id): PathId<ReportId>,
 ) -> Result<Json<ReportView>, ApiError> {
-    find(&app, id).await?;
-    let mut tx = app.pool.begin().await?;
-    lifecycle::want_paused(&mut tx, id, app.clock.now()).await?;
-    access::store::note(&mut tx, &app.clock, &actor.name, "report.pause", &id.to_string()).await?;
-    tx.commit().await?;
-    settled(&app, id).await.map(Json)
+    wanted(&app, &actor, id, Want::Paused).await.map(Json)
 }
 
 /// Let a paused report run again, or try a rejected one again
@@ -288,12 +281,7 @@ async fn resume(
     MayWrite(actor): MayWrite,
     PathId(id): PathId<ReportId>,
 ) -> Result<Json<ReportView>, ApiError> {
-    find(&app, id).await?;
-    let mut tx = app.pool.begin().await?;
-    lifecycle::want_resumed(&mut tx, id, app.clock.now()).await?;
-    access::store::note(&mut tx, &app.clock, &actor.name, "report.resume", &id.to_string()).await?;
-    tx.commit().await?;
-    settled(&app, id).await.map(Json)
+    wanted(&app, &actor, id, Want::Resumed).await.map(Json)
 }
 
 /// Ask the API now whether there is something new
@@ -311,6 +299,20 @@ async fn check_now(
     tx.commit().await?;
     app.wake.hint(Topic::Checks);
     Ok((StatusCode::ACCEPTED, Json(report)))
+}
+
+/// Notes what is wanted, and waits a while until the API is in line.
+async fn wanted(app: &App, actor: &Actor, id: ReportId, want: Want) -> Result<ReportView, ApiError> {
+    let state = find(app, id).await?.state.as_str();
+    let mut tx = app.pool.begin().await?;
+    lifecycle::want(&mut tx, id, want, app.clock.now()).await.map_err(|error| match error {
+        StoreError::Lost => ApiError::Conflict(format!("a report that is {state} can't be {}", want.as_str())),
+        error => error.into(),
+    })?;
+    let action = format!("report.{}", want.as_str());
+    access::store::note(&mut tx, &app.clock, &actor.name, &action, &id.to_string()).await?;
+    tx.commit().await?;
+    settled(app, id).await
 }
 
 async fn find(app: &App, id: ReportId) -> Result<ReportView, ApiError> {
