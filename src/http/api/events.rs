@@ -44,7 +44,7 @@ struct EventView {
     id: EventId,
     /// Its number in the feed; null for a moment after it happened.
     seq: Option<i64>,
-    #[serde(rename = "type")]
+    /// What kind, as in the `kind` of a list and the `events` of a subscription.
     kind: Kind,
     occurred_at: DateTime<Utc>,
     account_id: Option<AccountId>,

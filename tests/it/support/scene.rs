@@ -74,7 +74,7 @@ impl TestApp {
     /// The kinds of the events so far, oldest first.
     pub(crate) async fn kinds(&self) -> Vec<String> {
         let events = self.list("/events?limit=200").await;
-        events.iter().rev().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+        events.iter().rev().map(|event| event["kind"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Calls what answers only when the steps have done something, and lets them do it meanwhile.
