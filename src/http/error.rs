@@ -65,9 +65,13 @@ impl ApiError {
 
     fn problem(self) -> Problem {
         let (status, name, title, detail, errors) = match self {
-            Self::Unauthorized => {
-                (401, "unauthorized", "Unauthorized", "send Authorization: Bearer <api key>, with a key of this service that has not been ended".into(), Vec::new())
-            }
+            Self::Unauthorized => (
+                401,
+                "unauthorized",
+                "Unauthorized",
+                "send Authorization: Bearer <api key>, with a key of this service that has not been ended".into(),
+                Vec::new(),
+            ),
             Self::Forbidden(what) => (403, "forbidden", "Forbidden", what.into(), Vec::new()),
             Self::NotFound(what) => (404, "not-found", "Not found", what.into(), Vec::new()),
             Self::MethodNotAllowed => {

@@ -54,7 +54,8 @@ pub async fn serve(app: App, listeners: Listeners, stop: CancellationToken) {
         None => serve::accept(listeners.main, router(app), stop).await,
         Some(admin) => {
             let world = serve::accept(listeners.main, finish(world(), app.clone()), stop.clone());
-            let inside = serve::accept(admin, finish(inside(app.clone()), app), stop);
+            let inside = inside(app.clone()).route("/healthz", get(health::live));
+            let inside = serve::accept(admin, finish(inside, app), stop);
             tokio::join!(world, inside);
         }
     }
@@ -76,12 +77,12 @@ fn world() -> Router<App> {
         .route("/files/{signed}", get(public::shared))
         .route("/unsubscribe/{signed}", get(public::ask_unsubscribe).post(public::unsubscribe))
         .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
 }
 
 fn inside(app: App) -> Router<App> {
     Router::new()
         .nest("/api/v1", api::router(app))
+        .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
         .route("/docs", get(docs::page))
         .route("/openapi.json", get(docs::document))

@@ -19,7 +19,14 @@ const POLL: Duration = Duration::from_millis(50);
 /// A lock that ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing the file is not enough: a child that was just forked holds it, and with it the lock, until it runs its program.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 /// Waits, within bounds, until nobody else starts the server of this data directory.
@@ -32,7 +39,7 @@ pub(super) async fn starting(data_dir: &Path) -> Result<Lock, EmbeddedError> {
         }
         tokio::time::sleep(POLL).await;
     }
-    Ok(Lock { _file: file })
+    Ok(Lock { file })
 }
 
 /// Takes the data directory's server for this process, or says who has it.
@@ -49,13 +56,18 @@ pub(super) fn own(data_dir: &Path) -> Result<Lock, EmbeddedError> {
         .and_then(|()| file.rewind())
         .and_then(|()| write!(file, "{}", std::process::id()))
         .map_err(EmbeddedError::file("write a lock file in", data_dir))?;
-    Ok(Lock { _file: file })
+    Ok(Lock { file })
 }
 
 /// Whether a process owns the data directory's server. Ask only while holding [`starting`]: the question takes the lock for a
 /// moment.
 pub(super) fn is_owned(data_dir: &Path) -> Result<bool, EmbeddedError> {
-    Ok(!try_lock(&open(data_dir, "owner.lock")?, data_dir)?)
+    let file = open(data_dir, "owner.lock")?;
+    let is_free = try_lock(&file, data_dir)?;
+    if is_free {
+        drop(Lock { file });
+    }
+    Ok(!is_free)
 }
 
 fn open(data_dir: &Path, name: &str) -> Result<File, EmbeddedError> {
