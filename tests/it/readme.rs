@@ -131,7 +131,7 @@ async fn the_story_by_curl_comes_true_as_it_is_printed() {
 
     let (said, complaints) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{said}\n{complaints}");
-    for part in ["\"ok\":true", "\"verdict\":\"accepted\"", "\"attempts\":[{", "\"type\":\"report.ready\""] {
+    for part in ["\"ok\":true", "\"verdict\":\"accepted\"", "\"attempts\":[{", "\"kind\":\"report.ready\""] {
         assert!(said.contains(part), "{part} is missing in {said}");
     }
     let executions = list(&address, "executions").await;
