@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use url::{Host, Url};
 
 use super::archive::{Archive, Incoming, location};
+use super::compare::{self, Changes};
 use super::profile::{Profile, Profiler};
 use super::store::{self, Claimed};
 use crate::account::session::{CallError, Sessions};
@@ -222,8 +223,13 @@ impl Fetch {
         let ids = (execution.id, claim.id);
         expectation::fulfilled(&mut tx, &self.clock, report.id, ids, generated_at).await?;
         if !execution.silent {
-            let fact = arrival(claim, report, execution, profile, stored_bytes);
-            event::store::append(&mut tx, &self.clock, fact).await?;
+            let arrival = arrival(claim, report, execution, profile, stored_bytes);
+            let before = store::columns_before(&mut tx, report.id, generated_at).await?;
+            let changed = compare::columns(&before, &profile.columns).map(|changes| schema_changed(&arrival, &changes));
+            event::store::append(&mut tx, &self.clock, arrival).await?;
+            if let Some(fact) = changed {
+                event::store::append(&mut tx, &self.clock, fact).await?;
+            }
         }
         tx.commit().await?;
         tracing::info!(report = %report.id, file = %claim.id, rows = profile.rows, bytes = profile.size_bytes, "stored");
@@ -275,6 +281,14 @@ fn arrival(claim: &Claimed, report: &Report, execution: &Execution, profile: &Pr
             },
         }),
     }
+}
+
+/// The fact that comes in addition where a file has other columns than the one before.
+fn schema_changed(arrival: &Fact, changes: &Changes) -> Fact {
+    let mut data = arrival.data.clone();
+    data["changes"] = json!(changes);
+    let execution = arrival.about.execution_id.map(|id| id.to_string()).unwrap_or_default();
+    Fact { kind: Kind::ReportSchemaChanged, key: format!("schema:{execution}"), about: arrival.about, data }
 }
 
 fn judge(status: StatusCode, headers: &reqwest::header::HeaderMap) -> Result<(), Trouble> {

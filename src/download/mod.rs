@@ -3,9 +3,11 @@
 //! Writes `downloads`: one row per execution, whose id is the file's. [`fetch`] asks for a fresh secure link just before it
 //! streams; [`profile`] decodes, hashes and counts what passes, in constant memory; [`archive`] writes aside and publishes in
 //! one step, so a file there is whole. The transaction that stores a file marks its execution, moves the report's
-//! expectation and writes the fact. What may pass is not declared failed within the first hour.
+//! expectation and writes the facts: that it came, and where `compare` finds other columns than in the file before, that
+//! too. What may pass is not declared failed within the first hour.
 
 pub mod archive;
+mod compare;
 pub mod fetch;
 pub mod profile;
 pub mod store;

@@ -286,6 +286,27 @@ async fn select(
     .collect()
 }
 
+/// The columns of the file that was generated last before `at`, of one report.
+pub(super) async fn columns_before(
+    conn: &mut PgConnection,
+    report: ReportId,
+    at: DateTime<Utc>,
+) -> Stored<Vec<String>> {
+    let columns = sqlx::query_scalar!(
+        "select columns from downloads
+         join executions on executions.id = execution_id
+         where downloads.report_id = $1 and downloads.state = 'stored' and coalesce(generated_at, stored_at) < $2
+         order by coalesce(generated_at, stored_at) desc
+         limit 1",
+        report.0,
+        at
+    )
+    .fetch_optional(conn)
+    .await?
+    .flatten();
+    Ok(columns.and_then(|columns| serde_json::from_value(columns).ok()).unwrap_or_default())
+}
+
 /// How a download that is not done stands: tries and the last failure.
 pub async fn progress(conn: &mut PgConnection, execution: ExecutionId) -> Stored<Option<(i32, Option<String>)>> {
     let row = sqlx::query!("select tries, last_failure from downloads where execution_id = $1", execution.0)

@@ -99,14 +99,25 @@ fn words(event: &Event) -> Words {
             let summary = "Somebody wanted to see whether messages arrive here. They do.";
             words("Test", Tone::Neutral, format!("A test for {name}"), summary.into())
         }
-        Kind::ReportSchemaChanged
-        | Kind::ReportUnusual
-        | Kind::ReportDrifted
-        | Kind::ReportEnded
-        | Kind::AccountSignInExpiring => {
+        Kind::ReportSchemaChanged => {
+            words("Columns", Tone::Warning, format!("{name} has other columns than before"), changed_columns(event))
+        }
+        Kind::ReportUnusual | Kind::ReportDrifted | Kind::ReportEnded | Kind::AccountSignInExpiring => {
             words("Notice", Tone::Warning, format!("{name}: {}", event.kind.as_str()), reason.to_owned())
         }
     }
+}
+
+fn changed_columns(event: &Event) -> String {
+    let names = |what: &str| {
+        let names =
+            event.data.pointer(&format!("/changes/{what}")).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let said = [("Added", names("added")), ("Removed", names("removed"))];
+    let said = said.into_iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("{what}: {names}."));
+    let moved = event.data.pointer("/changes/reordered").and_then(Value::as_bool) == Some(true);
+    said.chain(moved.then(|| "The others stand in another order.".to_owned())).collect::<Vec<_>>().join(" ")
 }
 
 fn measured(event: &Event) -> String {

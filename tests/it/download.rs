@@ -262,3 +262,21 @@ async fn a_shared_file_can_be_fetched_without_a_key_until_its_address_expires() 
     let content = it.url.join(&format!("/api/v1/files/{id}/content")).unwrap();
     assert_eq!(client().get(content).send().await.unwrap().status(), 401);
 }
+
+#[tokio::test]
+async fn a_file_with_other_columns_than_the_one_before_is_told_in_addition() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    for columns in [&["Month", "Units", "Name"][..], &["Month", "Units", "Name"], &["Month", "Name", "Country"]] {
+        it.sandbox.world.set_columns(columns.iter().copied());
+        it.after(DAY).await;
+        it.drain().await;
+    }
+
+    let told = it.list(&format!("/events?kind=report.schema_changed&report_id={report}")).await;
+    assert_eq!(told.len(), 1);
+    let expected = json!({ "added": ["Country"], "removed": ["Units"], "reordered": false });
+    assert_eq!(told[0]["data"]["changes"], expected);
+    assert_eq!(told[0]["data"]["file"]["columns"], json!(["Month", "Name", "Country"]));
+    assert_eq!(it.list(&format!("/events?kind=report.ready&report_id={report}")).await.len(), 3);
+}
