@@ -15,6 +15,7 @@ mod execution;
 mod kill;
 mod mail;
 mod notification;
+mod query;
 mod readme;
 mod report;
 mod sandbox;
