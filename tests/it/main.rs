@@ -8,6 +8,7 @@ mod callback;
 mod channel;
 mod config;
 mod dashboard;
+mod dataset;
 mod demo;
 mod download;
 mod embedded;
