@@ -20,6 +20,8 @@
 
 mod error;
 pub mod language;
+#[cfg(test)]
+mod properties;
 mod token;
 mod wire;
 
