@@ -140,7 +140,8 @@ impl Api {
 
     /// All datasets.
     pub async fn datasets(&self) -> Result<Vec<Dataset>, Error> {
-        self.list("ScheduledDataset", &[], TIMEOUT).await.map(|rows| rows.iter().map(Dataset::read).collect())
+        let rows = self.list("ScheduledDataset", &[], TIMEOUT).await?;
+        Ok(rows.iter().map(Dataset::read).filter(|dataset| !dataset.name.is_empty()).collect())
     }
 
     /// The queries of the caller, without the system's own.

@@ -1,7 +1,7 @@
 //! Whether a query can work, found out before anything is sent: the grammar by itself, the names against the datasets that
 //! the account is shown. Where those cannot be had, what keeps the grammar is taken, and registering has the last word.
 
-use super::Checked;
+use super::Draft;
 use super::dataset::Datasets;
 use super::store::queries;
 use crate::account::session::CallError;
@@ -46,8 +46,7 @@ pub async fn misfits(
 }
 
 /// The same for the query of a report, which may be one that is kept.
-pub async fn misfits_of(datasets: &Datasets, report: &Checked) -> Stored<FieldErrors> {
-    let draft = &report.0;
+pub async fn misfits_of(datasets: &Datasets, draft: &Draft) -> Stored<FieldErrors> {
     let (account, interval) = (draft.account_id, draft.interval_hours);
     let Some(id) = draft.query_id else {
         return misfits(datasets, account, draft.query.as_deref().unwrap_or_default(), interval).await;

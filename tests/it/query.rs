@@ -112,6 +112,10 @@ async fn a_report_does_not_run_more_often_than_its_dataset_is_made() {
     assert_eq!(status, 422);
     let least = ("interval_hours", "must be at least 24: OfficeUsage is not made anew more often");
     assert_eq!(wrong(&answer), [least]);
+    let mut worse = often.clone();
+    worse["format"] = "xls".into();
+    let (_, answer) = it.call("POST", "/reports", Some(worse)).await;
+    assert_eq!(wrong(&answer), [("format", "must be csv or tsv"), least]);
     let kept = it.post(&format!("/accounts/{account}/queries"), json!({ "name": "Kept", "query": QUERY })).await;
     often.as_object_mut().unwrap().remove("query");
     often["query_id"] = kept["id"].clone();

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use crate::access::{self, Actor};
 use crate::app::App;
 use crate::db::StoreError;
+use crate::field::FieldErrors;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::{AccountId, QueryId, ReportId};
@@ -175,22 +176,25 @@ async fn create(
         query_start_at: input.query_start_at,
         query_end_at: input.query_end_at,
     };
-    if input.query_id.is_some() && input.remote_query_id.is_some() {
-        return Err(ApiError::field("remote_query_id", "give either query_id or remote_query_id"));
-    }
-    let mut checked = match (draft.check(now), account) {
-        (Ok(checked), Some(_)) => checked,
-        (checked, account) => {
-            let mut errors = checked.err().unwrap_or_default();
-            errors.expect(account.is_some(), "account_id", "is needed");
-            return Err(ApiError::Invalid(errors));
+    let mut errors = match input.remote_query_id {
+        None => query::misfits_of(&app.datasets, &draft).await?,
+        Some(_) => FieldErrors::default(),
+    };
+    let alone = input.query_id.is_none() || input.remote_query_id.is_none();
+    errors.expect(alone, "remote_query_id", "give either query_id or remote_query_id");
+    errors.expect(account.is_some(), "account_id", "is needed");
+    let mut checked = match draft.check(now) {
+        Ok(checked) => errors.result(checked)?,
+        Err(mut more) => {
+            more.0.extend(errors.0);
+            return Err(more.into());
         }
     };
     if let Some(remote) = input.remote_query_id {
         let id = query::adopt(&app.datasets, checked.0.account_id, &remote).await?;
         checked.0.query_id = Some(id.ok_or_else(|| ApiError::field("remote_query_id", "names no query there"))?);
+        query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
     }
-    query::misfits_of(&app.datasets, &checked).await?.result(())?;
     let mut tx = app.pool.begin().await?;
     let id = report::store::insert(&mut tx, &app.clock, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.create", &id.to_string()).await?;
@@ -248,7 +252,7 @@ async fn change(
     }
     let checked = change.check(&report, app.clock.now())?;
     if asks_otherwise {
-        query::misfits_of(&app.datasets, &checked).await?.result(())?;
+        query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
     }
     let mut tx = app.pool.begin().await?;
     report::store::update(&mut tx, &app.clock, id, &checked).await?;

@@ -40,10 +40,10 @@ pub fn check(query: &Query, datasets: &[Dataset]) -> Vec<Problem> {
         Selected::Function(name, argument) => Some(function(name, argument.as_deref(), found)),
         Selected::Name(name) => found.filter(|_| is_unknown(name)).map(|found| unknown(name, found)),
     });
-    problems.extend(selected.take(MOST_PROBLEMS));
     let used = query.used.iter().filter(|name| is_unknown(name));
-    problems
-        .extend(found.into_iter().flat_map(|found| used.clone().map(|name| unknown(name, found))).take(MOST_PROBLEMS));
+    let used = found.into_iter().flat_map(|found| used.clone().map(move |name| unknown(name, found)));
+    // What is behind the limit is not even looked at: it takes time to find out what was meant.
+    problems.extend(selected.chain(used).take(MOST_PROBLEMS));
     problems.extend(query.timespan.as_ref().zip(found).and_then(|(range, found)| unknown_range(range, found)));
     problems.sort_by_key(|problem| problem.place);
     problems.truncate(MOST_PROBLEMS);

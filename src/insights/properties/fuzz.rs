@@ -136,7 +136,7 @@ fn no_damaged_query_breaks_the_reading() {
     fuzz("queries", corpus, |text| {
         let text = String::from_utf8_lossy(text);
         let words = || text.split(|c: char| !c.is_alphanumeric()).step_by(3).map(str::to_owned).collect::<Vec<_>>();
-        let names = if text.len() % 2 == 0 { Vec::new() } else { words() };
+        let names = if text.len().is_multiple_of(2) { Vec::new() } else { words() };
         let dataset = |name: &str| Dataset {
             name: name.into(),
             columns: names.clone(),

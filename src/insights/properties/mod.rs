@@ -80,18 +80,18 @@ fn read(status: u16, body: &[u8]) -> String {
         Ok(answer) => answer,
         Err(error) => return format!("{error:?} {:?}", error.failure()),
     };
-    let mut text = format!("{:?}", answer.next_link);
-    for fields in answer.value.into_iter().map(Fields::of) {
+    let next = format!("{:?}", answer.next_link);
+    let read = answer.value.into_iter().map(Fields::of).map(|fields| {
         let report = Report::read(&fields);
         let execution = Execution::read(&fields);
         let callback =
             report.as_ref().and_then(|report| report.callback_url.as_ref()).map(crate::secret::Secret::expose);
         let link = execution.as_ref().and_then(|execution| execution.link.as_ref()).map(super::SecureLink::expose);
         let progress = execution.as_ref().map(Execution::progress);
-        text += &format!("{:?} {:?} {callback:?} {link:?} {progress:?}", Dataset::read(&fields), Query::read(&fields));
-        text += &format!("{report:?} {execution:?}");
-    }
-    text
+        let (dataset, query) = (Dataset::read(&fields), Query::read(&fields));
+        format!("{dataset:?} {query:?} {report:?} {callback:?} {execution:?} {link:?} {progress:?}")
+    });
+    std::iter::once(next).chain(read).collect()
 }
 
 /// All that is made of an answer of the sign-in, as text.

@@ -24,6 +24,10 @@ impl Dice {
         ["", "", " ", "\t", "  \n"][self.roll(5)]
     }
 
+    fn comma(&mut self) -> &'static str {
+        [",", " ,\n", ", "][self.roll(3)]
+    }
+
     fn around(&mut self, text: &str) -> String {
         format!("{}{text}{}", self.blanks(), self.blanks())
     }
@@ -47,7 +51,7 @@ fn respelled(value: &Value, dice: &mut Dice) -> String {
         Value::Object(fields) => respelled_object(fields, dice),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| respelled(item, dice)).collect();
-            format!("[{}]", items.join(dice.blanks_or_comma()))
+            format!("[{}]", items.join(dice.comma()))
         }
         Value::Number(number) => match dice.roll(4) {
             0 => number.to_string(),
@@ -57,12 +61,6 @@ fn respelled(value: &Value, dice: &mut Dice) -> String {
         },
         Value::String(text) => json!(dice.around(text)).to_string(),
         other => other.to_string(),
-    }
-}
-
-impl Dice {
-    fn blanks_or_comma(&mut self) -> &'static str {
-        [",", " ,\n", ", "][self.roll(3)]
     }
 }
 
@@ -82,7 +80,7 @@ fn respelled_object(fields: &Map<String, Value>, dice: &mut Dice) -> String {
             parts.insert(dice.roll(parts.len() + 1), unknown.to_owned());
         }
     }
-    format!("{{{}}}", parts.join(dice.blanks_or_comma()))
+    format!("{{{}}}", parts.join(dice.comma()))
 }
 
 /// Any JSON, also under the keys that mean something.
@@ -161,8 +159,8 @@ proptest! {
         mut dice in dice(),
     ) {
         let plain = which.get(&queries()).clone();
-        let tokens: Vec<String> = plain.split_whitespace().map(|word| dice.case(word)).collect();
-        let spelled = tokens.iter().map(|word| format!("{word} {}", dice.blanks())).collect::<String>();
+        let words: Vec<String> = plain.split_whitespace().map(|word| dice.case(word) + " " + dice.blanks()).collect();
+        let spelled = words.concat();
         let said = |text: &str| -> Vec<String> {
             judge_query(text, &[]).into_iter().map(|problem| problem.message.to_lowercase()).collect()
         };

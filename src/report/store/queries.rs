@@ -10,7 +10,7 @@ use crate::id::{AccountId, QueryId};
 use crate::insights;
 
 /// A query that we keep for an account.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone)]
 pub struct Query {
     /// Its id.
     pub id: QueryId,
