@@ -21,6 +21,7 @@ use crate::notification::fan_out::FanOut;
 use crate::notification::links::Links;
 use crate::outbound::{Guard, Outbound};
 use crate::report::address::Addresses;
+use crate::report::dataset::Datasets;
 use crate::report::register::Register;
 use crate::secret::{Keyring, Secret};
 use crate::wake::Wake;
@@ -98,6 +99,8 @@ pub struct App {
     pub links: Links,
     /// The channels.
     pub channels: Arc<Channels>,
+    /// What accounts can ask for.
+    pub datasets: Datasets,
     /// Registers reports.
     pub register: Register,
     /// Discovers executions.
@@ -135,6 +138,7 @@ impl App {
         Ok(Self {
             access: Access::new(pool.clone(), clock.clone(), settings.admin_key, settings.local_key),
             door: Door::open(pool.clone(), clock.clone(), wake.clone(), addresses.clone()),
+            datasets: Datasets { pool: pool.clone(), clock: clock.clone(), sessions: sessions.clone() },
             register: register(&base, &sessions, &addresses),
             discover: discover(&base, &sessions),
             fetch: Fetch {

@@ -43,6 +43,12 @@ pub enum Error {
     /// No answer, or one that says "later".
     #[error("the API is not available: {0}")]
     Unavailable(String),
+    /// No answer in time.
+    #[error("the API is not available: {0}")]
+    TimedOut(String),
+    /// A limit that the API has per user is reached; it was not asked.
+    #[error("{0}")]
+    Quota(String),
     /// An answer that cannot be read.
     #[error("the answer cannot be read: {0}")]
     Malformed(String),
@@ -50,7 +56,8 @@ pub enum Error {
 
 impl Error {
     pub(super) fn unavailable(error: &reqwest::Error) -> Self {
-        Self::Unavailable(outbound::describe(error))
+        let said = outbound::describe(error);
+        if error.is_timeout() { Self::TimedOut(said) } else { Self::Unavailable(said) }
     }
 
     pub(super) fn refused_address(refused: &outbound::Refused) -> Self {
@@ -62,10 +69,12 @@ impl Error {
         let text = self.to_string();
         match self {
             Self::Throttled { after } => Failure::transient(text).after(Some(*after)),
-            Self::Refused { .. } | Self::NotFound(_) => Failure::permanent(text),
-            Self::Unauthorized(_) | Self::SignInRequired(_) | Self::Unavailable(_) | Self::Malformed(_) => {
-                Failure::transient(text)
-            }
+            Self::Refused { .. } | Self::NotFound(_) | Self::Quota(_) => Failure::permanent(text),
+            Self::Unauthorized(_)
+            | Self::SignInRequired(_)
+            | Self::Unavailable(_)
+            | Self::TimedOut(_)
+            | Self::Malformed(_) => Failure::transient(text),
         }
     }
 }
@@ -93,7 +102,8 @@ pub(super) fn judge(
         401 => Err(Error::Unauthorized(said())),
         404 => Err(Error::NotFound(said())),
         429 => Err(Error::Throttled { after: outbound::retry_after(headers).unwrap_or(DEFAULT_THROTTLE) }),
-        408 | 500..=599 => Err(Error::Unavailable(format!("{status}: {}", said()))),
+        408 | 504 => Err(Error::TimedOut(format!("{status}: {}", said()))),
+        500..=599 => Err(Error::Unavailable(format!("{status}: {}", said()))),
         _ => Err(Error::Refused { status, message: said() }),
     }
 }
@@ -110,9 +120,10 @@ fn asks_for_sign_in(fields: Option<&Fields>, headers: &HeaderMap, body: &[u8]) -
 }
 
 fn message(fields: Option<&Fields>, body: &[u8], headers: &HeaderMap, correlation: &str) -> String {
-    let named = fields.and_then(|fields| {
+    let named = |fields: &Fields| {
         ["message", "description", "error_description", "error"].iter().find_map(|name| fields.text(name))
-    });
+    };
+    let named = fields.and_then(|fields| named(fields).or_else(|| named(&fields.inner("error"))));
     let said = named.unwrap_or_else(|| match headers.get("content-type").and_then(|value| value.to_str().ok()) {
         Some(kind) if kind.starts_with("text/plain") => String::from_utf8_lossy(body).trim().to_owned(),
         _ => String::new(),
@@ -144,7 +155,9 @@ mod tests {
             (429, r#"{"statusCode":429,"message":"Rate limit is exceeded."}"#, "throttling"),
             (400, r#"{"code":2000,"description":"Account Id has to be set."}"#, "Account Id has to be set."),
             (401, r#"{"code":900421,"description":"MFA"}"#, "sign-in is required"),
+            (400, r#"{"error":{"code":"BadRequest","Message":"No."}}"#, "No."),
             (401, "", "did not take the token"),
+            (504, "", "not available"),
             (503, "<html>busy</html>", "not available"),
             (200, "<html>hello</html>", "cannot be read"),
         ];

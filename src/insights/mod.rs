@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `GET ScheduledDataset` | [`Api::datasets`] | none |
 //! | `GET ScheduledQueries` | [`Api::queries`] | none |
+//! | … with the system's own | [`Api::all_queries`] | none |
 //! | `POST ScheduledQueries` | [`Api::create_query`] | an error |
 //! | `DELETE ScheduledQueries/{id}` | [`Api::delete_query`] | gone already |
 //! | `GET ScheduledQueries/testQueryResult` | [`Api::test_query`] | no rows |
@@ -18,9 +19,13 @@
 //! | `GET ScheduledReport/execution/{id}` | [`Api::executions`] | none yet |
 
 mod error;
+pub mod language;
+#[cfg(test)]
+mod properties;
 mod token;
 mod wire;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -40,6 +45,9 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(110);
 const TIMEOUT: Duration = Duration::from_secs(45);
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
 const MOST_PAGES: usize = 50;
+const MOST_ROWS: usize = 100_000;
+/// How many rows a test of a query is documented to give.
+const MOST_TEST_ROWS: usize = 100;
 
 /// The id of a report at the API: opaque.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -105,6 +113,9 @@ pub enum When {
     },
 }
 
+/// Where the data of a query begins and ends, instead of its TIMESPAN.
+pub type Window = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
 /// Which executions to ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct ExecutionFilter<'a> {
@@ -129,12 +140,19 @@ impl Api {
 
     /// All datasets.
     pub async fn datasets(&self) -> Result<Vec<Dataset>, Error> {
-        self.list("ScheduledDataset", &[], TIMEOUT).await.map(|rows| rows.iter().map(Dataset::read).collect())
+        let rows = self.list("ScheduledDataset", &[], TIMEOUT).await?;
+        Ok(rows.iter().map(Dataset::read).filter(|dataset| !dataset.name.is_empty()).collect())
     }
 
     /// The queries of the caller, without the system's own.
     pub async fn queries(&self) -> Result<Vec<Query>, Error> {
         let query = [("includeSystemQueries", "false")];
+        self.list("ScheduledQueries", &query, TIMEOUT).await.map(|rows| rows.iter().filter_map(Query::read).collect())
+    }
+
+    /// All queries that the caller can use, the system's own too.
+    pub async fn all_queries(&self) -> Result<Vec<Query>, Error> {
+        let query = [("includeSystemQueries", "true")];
         self.list("ScheduledQueries", &query, TIMEOUT).await.map(|rows| rows.iter().filter_map(Query::read).collect())
     }
 
@@ -150,9 +168,16 @@ impl Api {
         gone_is_fine(self.call(Method::DELETE, &format!("ScheduledQueries/{}", encoded(&id.0)), None).await)
     }
 
-    /// Runs a query and gives its first rows as the API sent them.
-    pub async fn test_query(&self, text: &str) -> Result<Vec<Value>, Error> {
-        self.list_raw("ScheduledQueries/testQueryResult", &[("exportQuery", text)], TEST_TIMEOUT).await
+    /// Runs a query and gives its first rows as the API sent them; a window replaces its TIMESPAN. The API gives up after
+    /// 100 s: [`Error::TimedOut`] says nothing of the query.
+    pub async fn test_query(&self, text: &str, window: Window) -> Result<Vec<Value>, Error> {
+        let (start, end) = (window.0.map(time), window.1.map(time));
+        let mut query = vec![("exportQuery", text)];
+        query.extend(start.as_deref().map(|start| ("startTime", start)));
+        query.extend(end.as_deref().map(|end| ("endTime", end)));
+        let mut rows = self.list_raw("ScheduledQueries/testQueryResult", &query, TEST_TIMEOUT).await?;
+        rows.truncate(MOST_TEST_ROWS);
+        Ok(rows)
     }
 
     /// All reports of the caller.
@@ -208,6 +233,7 @@ impl Api {
         let mut rows = Vec::new();
         // A list that is cut would be read as "there is no other": whoever looks for one of ours would make it again.
         let cut = |why: &str| Error::Malformed(format!("the list has no end that can be reached: {why}"));
+        let mut read = HashSet::new();
         for page in 1..=MOST_PAGES {
             let answer = match self.send(Method::GET, url.clone(), None, timeout).await {
                 Ok(answer) => answer,
@@ -216,12 +242,17 @@ impl Api {
                 Err(error) => return Err(error),
             };
             rows.extend(answer.value);
+            if rows.len() > MOST_ROWS {
+                return Err(cut("it has too many rows"));
+            }
             let Some(next) = answer.next_link else { return Ok(rows) };
             let next = self.same_origin(&url, &next).ok_or_else(|| cut("its next page is at another place"))?;
             if next == url {
                 return Ok(rows);
             }
-            url = next;
+            if !read.insert(std::mem::replace(&mut url, next)) || read.contains(&url) {
+                return Err(cut("its next page was read already"));
+            }
         }
         Err(cut("it has too many pages"))
     }

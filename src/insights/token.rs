@@ -85,7 +85,7 @@ fn form<'a>((id, secret): (&'a str, Option<&'a Secret>), grant: &'a Grant<'_>) -
     form
 }
 
-fn read(fields: &Fields) -> Result<Token, Error> {
+pub(super) fn read(fields: &Fields) -> Result<Token, Error> {
     let access = fields.text("access_token").ok_or_else(|| Error::Malformed("the sign-in gave no token".into()))?;
     let life = fields.number("expires_in").and_then(|seconds| u64::try_from(seconds).ok());
     Ok(Token {
@@ -97,7 +97,7 @@ fn read(fields: &Fields) -> Result<Token, Error> {
 
 /// Everything that only a person can mend is a matter of signing in again: a revoked or expired grant, MFA, a wrong or
 /// expired secret, an unknown application.
-fn refusal(status: u16, fields: &Fields) -> Error {
+pub(super) fn refusal(status: u16, fields: &Fields) -> Error {
     let kind = fields.text("error").unwrap_or_default();
     let said = fields.text("error_description").unwrap_or_else(|| kind.clone());
     let said: String = said.lines().next().unwrap_or_default().chars().take(300).collect();

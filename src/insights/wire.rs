@@ -3,12 +3,17 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
 use serde_json::Value;
 use url::Url;
 
 use super::{ExecutionId, QueryId, ReportId};
 use crate::secret::Secret;
+
+/// Times outside of these are taken for none.
+const YEARS: std::ops::Range<i32> = 1970..10_000;
+/// Above 2^53 not every whole number is told apart.
+const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// One object with its keys in lower case.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +24,15 @@ impl Fields {
     pub(super) fn of(value: Value) -> Self {
         match value {
             Value::Object(map) => {
-                Self(map.into_iter().map(|(key, value)| (key.trim().to_ascii_lowercase(), value)).collect())
+                let mut fields = HashMap::new();
+                for (key, value) in map {
+                    let place = fields.entry(key.trim().to_ascii_lowercase()).or_insert(Value::Null);
+                    // The same key in two spellings: the one that says something.
+                    if place.is_null() {
+                        *place = value;
+                    }
+                }
+                Self(fields)
             }
             _ => Self::default(),
         }
@@ -27,20 +40,14 @@ impl Fields {
 
     /// A text, a number or a boolean as text; blank counts as missing.
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        let text = match self.0.get(name)? {
-            Value::String(text) => text.trim().to_owned(),
-            Value::Number(number) => number.to_string(),
-            Value::Bool(yes) => yes.to_string(),
-            _ => return None,
-        };
-        (!text.is_empty()).then_some(text)
+        as_text(self.0.get(name)?)
     }
 
     /// A whole number, however it is written.
     pub(super) fn number(&self, name: &str) -> Option<i64> {
         match self.0.get(name)? {
-            Value::Number(number) => number.as_i64(),
-            Value::String(text) => text.trim().parse().ok(),
+            Value::Number(number) => number.as_i64().or_else(|| whole(number.as_f64()?)),
+            Value::String(text) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),
             _ => None,
         }
     }
@@ -48,21 +55,45 @@ impl Fields {
     /// A time: with `Z`, with an offset, with a fraction, or bare (then UTC).
     pub(super) fn time(&self, name: &str) -> Option<DateTime<Utc>> {
         let text = self.text(name)?;
-        DateTime::parse_from_rfc3339(&text).map(|at| at.to_utc()).ok().or_else(|| {
+        let at = DateTime::parse_from_rfc3339(&text).map(|at| at.to_utc()).ok().or_else(|| {
             NaiveDateTime::parse_from_str(&text.replace(' ', "T"), "%Y-%m-%dT%H:%M:%S%.f").ok().map(|at| at.and_utc())
-        })
+        });
+        // Hours are added to it, and the database keeps it: neither can be done with every time that can be written.
+        at.filter(|at| YEARS.contains(&at.year()))
     }
 
-    /// A list of texts.
+    /// A list of texts; the blank ones left out.
     pub(super) fn texts(&self, name: &str) -> Vec<String> {
         let items = self.0.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        items.iter().filter_map(as_text).collect()
+    }
+
+    /// The fields of an object within; anything else has none.
+    pub(super) fn inner(&self, name: &str) -> Self {
+        self.0.get(name).filter(|value| value.is_object()).cloned().map(Self::of).unwrap_or_default()
     }
 
     /// A field as it came.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name)
     }
+}
+
+/// A text, a number or a boolean as text, without blanks around it.
+fn as_text(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Bool(yes) => yes.to_string(),
+        _ => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// A number such as `24.0`.
+#[expect(clippy::cast_possible_truncation, reason = "it is whole and below 2^53")]
+fn whole(number: f64) -> Option<i64> {
+    (number.fract() == 0.0 && number.abs() < LARGEST_WHOLE).then_some(number as i64)
 }
 
 /// The envelope of every answer.
@@ -87,7 +118,7 @@ impl Envelope {
 }
 
 /// What can be asked for.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Dataset {
     /// Its name in a query.
     pub name: String,
@@ -122,6 +153,10 @@ pub struct Query {
     pub name: String,
     /// Its text.
     pub text: String,
+    /// `userDefined`, `system`, or a word we don't know.
+    pub kind: Option<String>,
+    /// When it was made.
+    pub created_at: Option<DateTime<Utc>>,
 }
 
 impl Query {
@@ -130,6 +165,8 @@ impl Query {
             id: QueryId(fields.text("queryid")?),
             name: fields.text("name").unwrap_or_default(),
             text: fields.text("query").unwrap_or_default(),
+            kind: fields.text("type"),
+            created_at: fields.time("createdtime"),
         })
     }
 }

@@ -3,13 +3,12 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use super::{LEAD, Report};
+use super::{LEAD, Report, query};
 use crate::field::FieldErrors;
 use crate::id::{AccountId, QueryId};
 
 const INTERVALS: std::ops::RangeInclusive<i32> = 4..=2160;
 const MOST_TEXT: usize = 256;
-const LONGEST_QUERY: usize = 20_000;
 /// A start that is not given: this long ahead, on the minute.
 const DEFAULT_LEAD: TimeDelta = TimeDelta::minutes(245);
 
@@ -95,10 +94,7 @@ impl Draft {
             errors.expect(length <= MOST_TEXT, "description", "must have at most 256 characters");
         }
         match (&self.query_id, &self.query) {
-            (None, Some(query)) => {
-                let fine = !query.trim().is_empty() && query.len() <= LONGEST_QUERY && !query.contains('\0');
-                errors.expect(fine, "query", "must have 1 to 20000 bytes, such as SELECT Month FROM OfficeUsage");
-            }
+            (None, Some(query)) => query::check_text(errors, query),
             (Some(_), None) => {}
             _ => errors.add("query", "give either query or query_id"),
         }

@@ -1,6 +1,6 @@
 //! What we ask Microsoft for: queries, reports, and when to look for what they gave.
 //!
-//! Reads and writes `queries`, `reports`, `registrations` and `checks`. A row of `reports` is our intent: [`register`]
+//! Reads and writes `datasets`, `queries`, `leftovers`, `reports`, `registrations` and `checks`. A row of `reports` is our intent: [`register`]
 //! brings the API into line with it, as often as needed, and looks for what carries our address before it creates
 //! anything, so that a repeat changes nothing. [`check`] is the queue of questions that [`crate::execution`] works off, and
 //! [`expectation`] knows when a report is due and when it is late. A refusal by the API is shown in its own words and
@@ -8,11 +8,14 @@
 
 pub mod address;
 pub mod check;
+pub mod dataset;
 mod draft;
 pub mod expectation;
 pub mod lifecycle;
+pub mod query;
 pub mod register;
 pub mod store;
+pub mod tidy;
 
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -10,13 +10,16 @@ use sqlx::PgPool;
 use super::address::Addresses;
 use super::draft::next_start;
 use super::store::{self, Claimed, checks, queries};
-use super::{Report, State, There, lifecycle};
+use super::{Report, State, There, lifecycle, tidy};
 use crate::account::session::{CallError, Sessions};
 use crate::clock::Clock;
 use crate::db::{StoreError, Stored, lease};
 use crate::insights::{self, NewReport, When};
 use crate::retry::Backoff;
 use crate::wake::{Topic, Wake};
+
+/// The API's limit per user.
+const MOST_QUERIES: usize = 100;
 
 /// The step that registers, pauses, resumes and deletes there.
 #[derive(Debug, Clone)]
@@ -43,7 +46,7 @@ impl Register {
     pub async fn perform(&self, claim: Claimed) -> Stored<()> {
         let renew = || async { store::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
         match lease::while_renewing(Box::pin(self.act(&claim)), renew).await? {
-            Ok(()) => {}
+            Ok(()) => tidy::delete_leftovers(&self.pool, &self.sessions, claim.account_id).await?,
             Err(CallError::Store(error)) => return Err(error),
             Err(CallError::Waiting(why)) => {
                 let mut conn = self.pool.acquire().await?;
@@ -157,10 +160,21 @@ impl Register {
             return Ok(insights::QueryId(remote));
         }
         let there = self.sessions.call(claim.account_id, |api| async move { api.queries().await }).await?;
+        let leftovers = queries::leftovers(&mut *self.acquire().await?, claim.account_id).await?;
         let (name, text) = (safe_name(&query.name), query.text.as_str());
-        let same = there.into_iter().find(|remote| remote.name == name && remote.text.trim() == text.trim());
+        let is_same = |remote: &&insights::Query| {
+            remote.name == name && remote.text.trim() == text.trim() && !leftovers.contains(&remote.id)
+        };
+        let same = there.iter().find(is_same).cloned();
         let remote = match same {
             Some(remote) => remote,
+            None if there.len() >= MOST_QUERIES => {
+                let why = format!(
+                    "there are {} queries there already, as many as a user may have: delete some of them",
+                    there.len()
+                );
+                return Err(CallError::Api(insights::Error::Quota(why)));
+            }
             None => {
                 let name = name.as_str();
                 let create = |api: insights::Api| async move { api.create_query(name, text).await };
@@ -168,8 +182,10 @@ impl Register {
             }
         };
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
-        queries::set_remote(&mut conn, report.query_id, &remote.id).await?;
-        Ok(remote.id)
+        if queries::set_remote(&mut conn, &query, claim.account_id, &remote.id).await? {
+            return Ok(remote.id);
+        }
+        Err(CallError::Waiting("its query was changed or registered meanwhile".into()))
     }
 
     async fn api_url(&self, report: &Report) -> Stored<url::Url> {

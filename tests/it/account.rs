@@ -87,8 +87,8 @@ async fn a_token_that_is_refused_once_is_renewed_once_and_the_story_goes_on() {
 async fn an_account_that_must_sign_in_is_told_once_and_left_alone_until_it_gets_a_new_credential() {
     let it = TestApp::start().await;
     let account = it.account().await;
-    let report = it.report(&account).await;
     it.sandbox.world.fault_times(Fault::SignInRequired, 1000);
+    let report = it.report(&account).await;
     it.drain().await;
     it.after(10 * HOUR).await;
     it.drain().await;
@@ -226,8 +226,8 @@ async fn a_renewal_that_is_refused_after_a_new_credential_was_given_does_not_loc
 async fn an_account_goes_on_once_it_is_verified_when_only_a_policy_had_changed() {
     let it = TestApp::start().await;
     let account = it.account().await;
-    let report = it.report(&account).await;
     it.sandbox.world.fault(Fault::SignInRequired);
+    let report = it.report(&account).await;
     it.drain().await;
     assert_eq!(it.get(&format!("/accounts/{account}")).await["state"], "sign_in_required");
 

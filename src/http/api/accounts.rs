@@ -16,18 +16,13 @@ use crate::field::FieldErrors;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayAdmin, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::AccountId;
-use crate::insights;
 use crate::outbound::Guard;
 use crate::report::store::queries;
 use crate::secret::Secret;
 use crate::wake::Topic;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(create, list))
-        .routes(routes!(show, change, remove))
-        .routes(routes!(verify))
-        .routes(routes!(datasets))
+    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(show, change, remove)).routes(routes!(verify))
 }
 
 /// An account to be made or changed; when changing, what is not given stays.
@@ -269,19 +264,6 @@ async fn verify(
         }
         Err(error) => Verified { ok: false, datasets: Vec::new(), problem: Some(error.to_string()) },
     }))
-}
-
-/// What can be asked for
-#[utoipa::path(get, path = "/accounts/{id}/datasets", tag = "accounts", params(("id" = AccountId, Path)),
-    responses((status = 200, body = Page<insights::Dataset>), (status = 502, body = crate::http::error::Problem)))]
-async fn datasets(
-    State(app): State<App>,
-    _: MayRead,
-    PathId(id): PathId<AccountId>,
-) -> Result<Json<Page<insights::Dataset>>, ApiError> {
-    find(&app, id).await?;
-    let items = app.sessions.call(id, |api| async move { api.datasets().await }).await?;
-    Ok(Json(Page { items, next_cursor: None }))
 }
 
 /// What waited for the account may go on.

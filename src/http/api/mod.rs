@@ -2,6 +2,7 @@
 
 mod accounts;
 mod callbacks;
+mod datasets;
 mod deliveries;
 mod events;
 mod executions;
@@ -57,6 +58,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
 fn calls() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(accounts::router())
+        .merge(datasets::router())
         .merge(queries::router())
         .merge(reports::router())
         .merge(callbacks::router())

@@ -14,12 +14,11 @@ use utoipa_axum::routes;
 use crate::access::{self, Actor};
 use crate::app::App;
 use crate::db::StoreError;
+use crate::field::FieldErrors;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::{AccountId, QueryId, ReportId};
-use crate::report::{
-    self, Change, Draft, Report, State as ReportState, check, lifecycle, lifecycle::Want, store::queries,
-};
+use crate::report::{self, Change, Draft, Report, State as ReportState, check, lifecycle, lifecycle::Want, query};
 use crate::wake::Topic;
 
 /// An answer waits this long for the API to be in line; it is brought into line regardless.
@@ -46,8 +45,10 @@ struct ReportInput {
     description: Option<String>,
     /// A query that is kept already…
     query_id: Option<QueryId>,
-    /// …or its text.
+    /// …or its text…
     query: Option<String>,
+    /// …or the id of one that exists at the API, such as a system query.
+    remote_query_id: Option<String>,
     /// At least four hours ahead; four hours and five minutes when not given.
     start_at: Option<DateTime<Utc>>,
     /// 4 to 2160; needed unless `execute_now`.
@@ -163,7 +164,8 @@ async fn create(
         account_id: account.unwrap_or(AccountId(uuid::Uuid::nil())),
         name: input.name.unwrap_or_default(),
         description: input.description,
-        query_id: input.query_id,
+        // Which one it is will be known when the API has been asked.
+        query_id: input.query_id.or(input.remote_query_id.as_ref().map(|_| QueryId(uuid::Uuid::nil()))),
         query: input.query,
         start_at: input.start_at,
         interval_hours: input.interval_hours,
@@ -174,20 +176,26 @@ async fn create(
         query_start_at: input.query_start_at,
         query_end_at: input.query_end_at,
     };
-    let (account_id, query_id) = (draft.account_id, draft.query_id);
-    let checked = match (draft.check(now), account) {
-        (Ok(checked), Some(_)) => checked,
-        (checked, account) => {
-            let mut errors = checked.err().unwrap_or_default();
-            errors.expect(account.is_some(), "account_id", "is needed");
-            return Err(ApiError::Invalid(errors));
+    let mut errors = match input.remote_query_id {
+        None => query::misfits_of(&app.datasets, &draft).await?,
+        Some(_) => FieldErrors::default(),
+    };
+    let alone = input.query_id.is_none() || input.remote_query_id.is_none();
+    errors.expect(alone, "remote_query_id", "give either query_id or remote_query_id");
+    errors.expect(account.is_some(), "account_id", "is needed");
+    let mut checked = match draft.check(now) {
+        Ok(checked) => errors.result(checked)?,
+        Err(mut more) => {
+            more.0.extend(errors.0);
+            return Err(more.into());
         }
     };
-    let mut tx = app.pool.begin().await?;
-    if let Some(query_id) = query_id {
-        let known = queries::find(&mut tx, account_id, query_id).await?.is_some();
-        known.then_some(()).ok_or_else(|| ApiError::field("query_id", "names no query of this account"))?;
+    if let Some(remote) = input.remote_query_id {
+        let id = query::adopt(&app.datasets, checked.0.account_id, &remote).await?;
+        checked.0.query_id = Some(id.ok_or_else(|| ApiError::field("remote_query_id", "names no query there"))?);
+        query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
     }
+    let mut tx = app.pool.begin().await?;
     let id = report::store::insert(&mut tx, &app.clock, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.create", &id.to_string()).await?;
     tx.commit().await?;
@@ -226,8 +234,9 @@ async fn change(
     PathId(id): PathId<ReportId>,
     Body(input): Body<ReportChange>,
 ) -> Result<Json<ReportView>, ApiError> {
-    let mut tx = app.pool.begin().await?;
-    let report = report::store::find(&mut tx, id).await?.ok_or(ApiError::NotFound("no such report"))?;
+    let report = report::store::find(&mut *app.pool.acquire().await?, id).await?;
+    let report = report.ok_or(ApiError::NotFound("no such report"))?;
+    let asks_otherwise = input.query.is_some() || input.interval_hours.is_some();
     let change = Change {
         name: input.name,
         description: input.description,
@@ -242,6 +251,10 @@ async fn change(
         return Ok(Json(ReportView::of(&app, report)));
     }
     let checked = change.check(&report, app.clock.now())?;
+    if asks_otherwise {
+        query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
+    }
+    let mut tx = app.pool.begin().await?;
     report::store::update(&mut tx, &app.clock, id, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.change", &id.to_string()).await?;
     tx.commit().await?;

@@ -1,6 +1,7 @@
-//! The tables of this stage: `reports` and `registrations` here, `queries` and `checks` beside.
+//! The tables of this stage: `reports` and `registrations` here, the others beside.
 
 pub mod checks;
+pub(super) mod datasets;
 pub mod queries;
 
 use chrono::{DateTime, Utc};

@@ -1,16 +1,16 @@
-//! The table `queries`.
+//! The tables `queries` and `leftovers`: what we keep, and what is there and of no use any more.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::super::draft::Draft;
 use crate::clock::Clock;
-use crate::db::{StoreError, Stored};
+use crate::db::{self, StoreError, Stored};
 use crate::id::{AccountId, QueryId};
 use crate::insights;
 
 /// A query that we keep for an account.
-#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone)]
 pub struct Query {
     /// Its id.
     pub id: QueryId,
@@ -42,9 +42,7 @@ pub(super) async fn for_draft(conn: &mut PgConnection, clock: &Clock, draft: &Dr
         Some(id) => Ok(id),
         None => {
             let id: QueryId = clock.new_id();
-            let tail = &id.0.simple().to_string()[24..];
-            let name = format!("{} {tail}", draft.name.trim().chars().take(200).collect::<String>());
-            insert(conn, clock, id, draft.account_id, &name, text).await?;
+            insert(conn, clock, id, draft.account_id, &name_of(id, &draft.name), text).await?;
             Ok(id)
         }
     }
@@ -105,11 +103,137 @@ pub async fn list(
     Ok(rows)
 }
 
-/// Removes a query; one that a report uses violates a foreign key.
+/// Changes a query. With another text it is another query there: what the API has of it is left over, and every report
+/// that uses it is made anew there. A step that is at work on such a report loses its claim: what it asked for is old.
+pub async fn change(
+    conn: &mut PgConnection,
+    account: AccountId,
+    id: QueryId,
+    (name, text): (&str, &str),
+    now: DateTime<Utc>,
+) -> Stored<()> {
+    let differs = sqlx::query_scalar!(
+        r#"select text <> $3 as "differs!" from queries where account_id = $1 and id = $2 for update"#,
+        account.0,
+        id.0,
+        text
+    );
+    let differs = differs.fetch_optional(&mut *conn).await?.ok_or(StoreError::Lost)?;
+    if differs {
+        leave(conn, account, id).await?;
+        remake(conn, id, now).await?;
+    }
+    sqlx::query!(
+        "update queries
+         set name = $2, text = $3, remote_id = case when $4 then null else remote_id end, adopted = adopted and not $4
+         where id = $1",
+        id.0,
+        name,
+        text,
+        differs
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn remake(conn: &mut PgConnection, id: QueryId, now: DateTime<Utc>) -> Stored<()> {
+    sqlx::query!(
+        "update reports
+         set remake = remake or there <> 'none' or settle_tries > 0, lease = lease + 1,
+             state = case when state = 'rejected' then 'draft' else state end, last_failure = null,
+             settle_at = $2, settle_since = $2, settle_tries = 0, updated_at = $2
+         where query_id = $1 and state <> 'retired'",
+        id.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The shortest interval of the reports that run a query.
+pub async fn shortest_interval(conn: &mut PgConnection, id: QueryId) -> Stored<Option<i32>> {
+    let shortest =
+        sqlx::query_scalar!("select min(interval_hours) from reports where query_id = $1 and state <> 'retired'", id.0);
+    Ok(shortest.fetch_one(conn).await?)
+}
+
+/// Removes a query; one that a report uses violates a foreign key. What the API has of it is left over.
 pub async fn delete(conn: &mut PgConnection, account: AccountId, id: QueryId) -> Stored<()> {
+    leave(conn, account, id).await?;
     let result =
         sqlx::query!("delete from queries where account_id = $1 and id = $2", account.0, id.0).execute(conn).await?;
-    if result.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Lost) }
+    db::one(&result)
+}
+
+async fn leave(conn: &mut PgConnection, account: AccountId, id: QueryId) -> Stored<()> {
+    sqlx::query!(
+        r#"insert into leftovers (account_id, remote_id, query_id)
+           select account_id, remote_id as "remote_id!", id from queries
+           where account_id = $1 and id = $2 and remote_id is not null and not adopted
+           on conflict do nothing"#,
+        account.0,
+        id.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Queries there that are of no use any more, except those that a report there still runs.
+pub(in super::super) async fn leftovers(conn: &mut PgConnection, account: AccountId) -> Stored<Vec<insights::QueryId>> {
+    let ids = sqlx::query_scalar!(
+        "select remote_id from leftovers
+         where account_id = $1
+           and not exists (select from reports where query_id = leftovers.query_id and remake and state <> 'retired')
+         order by remote_id limit 100",
+        account.0
+    );
+    Ok(ids.fetch_all(conn).await?.into_iter().map(insights::QueryId).collect())
+}
+
+/// A query there is gone, or will stay.
+pub(in super::super) async fn forget_leftover(
+    conn: &mut PgConnection,
+    account: AccountId,
+    id: &insights::QueryId,
+) -> Stored<()> {
+    sqlx::query!("delete from leftovers where account_id = $1 and remote_id = $2", account.0, id.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Keeps a query that was found there, under its name or one like it; the one that is kept already if there is one.
+pub(in super::super) async fn adopt(
+    conn: &mut PgConnection,
+    clock: &Clock,
+    account: AccountId,
+    remote: &insights::Query,
+) -> Stored<QueryId> {
+    let kept = sqlx::query_scalar!(
+        r#"select id as "id: QueryId" from queries where account_id = $1 and remote_id = $2 order by id limit 1"#,
+        account.0,
+        remote.id.0
+    );
+    if let Some(id) = kept.fetch_optional(&mut *conn).await? {
+        return Ok(id);
+    }
+    let id: QueryId = clock.new_id();
+    insert(conn, clock, id, account, &name_of(id, &remote.name), remote.text.trim()).await?;
+    sqlx::query!("update queries set remote_id = $2, adopted = true where id = $1", id.0, remote.id.0)
+        .execute(&mut *conn)
+        .await?;
+    forget_leftover(conn, account, &remote.id).await?;
+    Ok(id)
+}
+
+/// A name that no other query has.
+fn name_of(id: QueryId, like: &str) -> String {
+    let tail = &id.0.simple().to_string()[24..];
+    let like: String = like.trim().chars().filter(|c| !c.is_control()).take(180).collect();
+    format!("{like} {tail}").trim().to_owned()
 }
 
 /// Removes the queries of an account that no report uses.
@@ -136,12 +260,42 @@ pub(in super::super) async fn of(conn: &mut PgConnection, id: QueryId) -> Stored
     Ok(row)
 }
 
-/// Records under which id the API has a query.
+/// Records under which id the API has a query, as it was read. False: it has another text or id by now, and what was made
+/// for it there is left over.
 pub(in super::super) async fn set_remote(
     conn: &mut PgConnection,
-    id: QueryId,
+    read: &Query,
+    account: AccountId,
     remote: &insights::QueryId,
-) -> Stored<()> {
-    sqlx::query!("update queries set remote_id = $2 where id = $1", id.0, remote.0).execute(conn).await?;
-    Ok(())
+) -> Stored<bool> {
+    let result = sqlx::query!(
+        "update queries set remote_id = $2 where id = $1 and text = $3 and (remote_id is null or remote_id = $2)",
+        read.id.0,
+        remote.0,
+        read.text
+    );
+    if result.execute(&mut *conn).await?.rows_affected() == 1 {
+        return Ok(true);
+    }
+    sqlx::query!(
+        "insert into leftovers (account_id, remote_id, query_id) values ($1, $2, $3) on conflict do nothing",
+        account.0,
+        remote.0,
+        read.id.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(false)
+}
+
+/// Which queries of an account the API has, by their ids here and there.
+pub async fn kept_there(conn: &mut PgConnection, account: AccountId) -> Stored<Vec<(QueryId, insights::QueryId)>> {
+    let rows = sqlx::query!(
+        r#"select id as "id: QueryId", remote_id as "remote_id!" from queries
+           where account_id = $1 and remote_id is not null"#,
+        account.0
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, insights::QueryId(row.remote_id))).collect())
 }

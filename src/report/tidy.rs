@@ -1,0 +1,31 @@
+//! Deletes queries there that nothing uses any more: a user may have a hundred of them. It is done after whatever else is
+//! done for the account, and not by a date of its own: what is left over costs nothing but its place.
+
+use sqlx::PgPool;
+
+use super::store::queries;
+use crate::account::session::{CallError, Sessions};
+use crate::db::{StoreError, Stored};
+use crate::id::AccountId;
+use crate::insights;
+
+/// Deletes there what is left over of an account's queries. What cannot be deleted now is tried the next time.
+pub async fn delete_leftovers(pool: &PgPool, sessions: &Sessions, account: AccountId) -> Stored<()> {
+    let left = queries::leftovers(&mut *pool.acquire().await?, account).await?;
+    for id in &left {
+        match sessions.call(account, |api| async move { api.delete_query(id).await }).await {
+            Ok(()) => {}
+            Err(CallError::Api(error @ insights::Error::Refused { .. })) => {
+                tracing::warn!(query = id.0, %error, "a query of no use stays there: the API does not delete it");
+            }
+            Err(CallError::Store(StoreError::Lost)) => return Ok(()),
+            Err(CallError::Store(error)) => return Err(error),
+            Err(error) => {
+                tracing::debug!(query = id.0, %error, "a query of no use is deleted there later");
+                return Ok(());
+            }
+        }
+        queries::forget_leftover(&mut *pool.acquire().await?, account, id).await?;
+    }
+    Ok(())
+}
