@@ -1,5 +1,6 @@
 //! The commands. Each has a file; what two of them need lies beside them.
 
+mod client;
 mod database;
 mod demo;
 mod home;
