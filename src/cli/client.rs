@@ -30,6 +30,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The admin API at one address, with a key.
 pub(super) struct Client {
     outbound: Outbound,
+    /// As it was given.
+    url: Url,
     base: Url,
     key: Secret,
 }
@@ -119,7 +121,7 @@ impl Client {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", url.path()));
         }
-        Ok(Self { outbound, base: base.join("api/v1/")?, key })
+        Ok(Self { outbound, url: url.clone(), base: base.join("api/v1/")?, key })
     }
 
     /// Speaks to the service that the settings name.
@@ -195,8 +197,7 @@ impl Client {
     ) -> Result<Response, Failed> {
         let url = self.base.join(path).map_err(|_| Failed::Unexpected(path.to_owned()))?;
         let client = self.outbound.client(&url);
-        let client =
-            client.map_err(|refused| Failed::NoAnswer { url: self.base.clone(), what: refused.to_string() })?;
+        let client = client.map_err(|refused| Failed::NoAnswer { url: self.url.clone(), what: refused.to_string() })?;
         let mut request = client.request(method.clone(), url).bearer_auth(self.key.expose());
         request = if *method == Method::POST {
             request.header(IDEMPOTENCY_KEY, random_token("cli_").expose()).json(body.unwrap_or(&Value::Null))
@@ -223,14 +224,14 @@ impl Client {
             return Ok(response);
         }
         if status == StatusCode::UNAUTHORIZED {
-            return Err(Failed::WrongKey { url: self.base.clone() });
+            return Err(Failed::WrongKey { url: self.url.clone() });
         }
         let (bytes, _) = read_bounded(response, MAX_ANSWER).await.map_err(|error| self.no_answer(&error))?;
         Err(Failed::Refused(Refusal::read(status, &bytes)))
     }
 
     fn no_answer(&self, error: &reqwest::Error) -> Failed {
-        Failed::NoAnswer { url: self.base.clone(), what: describe(error) }
+        Failed::NoAnswer { url: self.url.clone(), what: describe(error) }
     }
 }
 
