@@ -1,6 +1,7 @@
 //! The commands. Each has a file; what two of them need lies beside them.
 
 mod apply;
+mod ask;
 mod client;
 mod database;
 mod demo;
@@ -46,6 +47,8 @@ enum Command {
     Migrate(GivenDatabase),
     /// Bring accounts, queries, reports and subscriptions into line with a file; shows the plan first
     Apply(Box<apply::Arguments>),
+    #[command(flatten)]
+    Ask(ask::Command),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -75,6 +78,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Apply(arguments) => {
             start_log(log?, QUIET);
             apply::run(*arguments).await
+        }
+        Command::Ask(command) => {
+            start_log(log?, QUIET);
+            ask::run(command).await
         }
         Command::Openapi => {
             start_log(log?, QUIET);

@@ -5,11 +5,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::secret::Secret;
 
 const LARGEST_FILE: u64 = 64 * 1024;
+/// Fields that are never given as they are.
+pub(super) const SECRETS: [&str; 4] = ["client_secret", "client_certificate", "refresh_token", "password"];
 
 /// Where a secret is: `env:NAME` or `file:PATH`. Shows nothing of itself, for what should be a reference may be the secret.
 #[derive(Clone, serde::Deserialize, serde::Serialize, ToSchema)]
@@ -38,11 +41,31 @@ impl Reference {
             secret => Ok(Secret::new(secret)),
         }
     }
+}
 
-    /// Whether it names a place, and is no plain text.
-    pub(super) fn is_one(text: &str) -> bool {
-        text.starts_with("env:") || text.starts_with("file:")
+/// Puts secrets in the place of what names them in a body for the admin API. Tells the fields that name none, and why.
+pub(super) fn resolve(body: &mut Map<String, Value>, folder: &Path) -> Vec<(String, String)> {
+    let mut wrong = Vec::new();
+    let mut read = |field: &str, value: &mut Value| {
+        let Some(text) = value.as_str() else { return };
+        match Reference(text.to_owned()).read(folder) {
+            Ok(secret) => *value = secret.expose().into(),
+            Err(message) => wrong.push((field.to_owned(), message)),
+        }
+    };
+    for field in SECRETS {
+        if let Some(value) = body.get_mut(field) {
+            read(field, value);
+        }
     }
+    // An endpoint may be no secret: one can be given as it is, too.
+    let url = body.get_mut("endpoint").and_then(|endpoint| endpoint.get_mut("url"));
+    let names_a_place =
+        |url: &Value| url.as_str().is_some_and(|text| text.starts_with("env:") || text.starts_with("file:"));
+    if let Some(url) = url.filter(|url| names_a_place(url)) {
+        read("endpoint.url", url);
+    }
+    wrong
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

@@ -12,6 +12,7 @@ use super::problem::Problems;
 use super::there::{There, Thing};
 use super::wanted::{Ids, Kind, Name, Wanted};
 use crate::cli::client::Client;
+use crate::cli::reference::SECRETS;
 use crate::report::next_start;
 
 /// What of a report stays as it was made.
@@ -193,9 +194,7 @@ impl Planner<'_> {
         let pointer = format!("/{}", field.replace('.', "/"));
         let there = |pointer: &str| shown(thing.fields.pointer(pointer).unwrap_or(&Value::Null));
         let (old, new) = match field {
-            "client_secret" | "client_certificate" | "refresh_token" | "password" => {
-                ("(secret)".to_owned(), "(secret)".to_owned())
-            }
+            field if SECRETS.contains(&field) => ("(secret)".to_owned(), "(secret)".to_owned()),
             "endpoint.url" => (there("/endpoint/shown"), "(secret)".to_owned()),
             "endpoint.to" => (there("/endpoint/shown"), shown(&full["endpoint"]["to"])),
             "report_ids" => (

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::file::{Item, Lists, Report};
 use super::problem::Problems;
-use crate::cli::reference::Reference;
+use crate::cli::reference;
 use crate::report::next_start;
 
 /// The kinds, in the order in which they are made.
@@ -165,15 +165,21 @@ pub(super) fn wanted(lists: Lists, folder: &Path, problems: &mut Problems) -> Ve
         all.push(Wanted { reports, ..plain(Name::of(Kind::Subscription, None, &item.is.name), &item) });
     }
     for wanted in &mut all {
-        read_secrets(wanted, folder, problems);
+        for (field, message) in reference::resolve(&mut wanted.fields, folder) {
+            problems.add(wanted.line, &format!("{}.{field}", wanted.place), &message);
+        }
     }
     name_each_once(&all, problems);
     all
 }
 
 fn plain<T: Serialize>(name: Name, item: &Item<T>) -> Wanted {
-    let fields = serde_json::to_value(&item.is).ok().and_then(|value| value.as_object().cloned()).unwrap_or_default();
+    let mut fields =
+        serde_json::to_value(&item.is).ok().and_then(|value| value.as_object().cloned()).unwrap_or_default();
     let ours = ["account", "select", "reports"];
+    if let Some(Value::Object(endpoint)) = fields.get_mut("endpoint") {
+        endpoint.retain(|_, value| !value.is_null());
+    }
     let fields = fields.into_iter().filter(|(field, value)| !value.is_null() && !ours.contains(&field.as_str()));
     let (line, place) = (item.line, item.place.clone());
     Wanted { name, line, place, fields: fields.collect(), start_at: None, query: None, reports: None, bound: None }
@@ -190,29 +196,6 @@ fn report(item: &Item<Report>, problems: &mut Problems) -> Wanted {
         _ => problems.add(item.line, &item.place, "give either query, the name of one, or select, its text"),
     }
     wanted
-}
-
-/// Puts secrets in the place of what names them.
-fn read_secrets(wanted: &mut Wanted, folder: &Path, problems: &mut Problems) {
-    let mut read = |field: &str, value: &mut Value| {
-        let Some(text) = value.as_str() else { return };
-        match Reference(text.to_owned()).read(folder) {
-            Ok(secret) => *value = secret.expose().into(),
-            Err(message) => problems.add(wanted.line, &format!("{}.{field}", wanted.place), &message),
-        }
-    };
-    for field in ["client_secret", "client_certificate", "refresh_token", "password"] {
-        if let Some(value) = wanted.fields.get_mut(field) {
-            read(field, value);
-        }
-    }
-    let url = wanted.fields.get_mut("endpoint").and_then(|endpoint| endpoint.get_mut("url"));
-    if let Some(url) = url.filter(|url| url.as_str().is_some_and(Reference::is_one)) {
-        read("endpoint.url", url);
-    }
-    if let Some(Value::Object(endpoint)) = wanted.fields.get_mut("endpoint") {
-        endpoint.retain(|_, value| !value.is_null());
-    }
 }
 
 fn name_each_once(all: &[Wanted], problems: &mut Problems) {
