@@ -74,8 +74,9 @@ pub(super) struct Account {
     /// Where that user's password is: `env:NAME` or `file:PATH`.
     #[schema(inline)]
     password: Option<Reference>,
-    /// Which token endpoint: `v1` or `v2`.
-    token_version: Option<String>,
+    /// Which token endpoint: 1 (`oauth2/token`) when not given, or 2 (`oauth2/v2.0/token`).
+    #[schema(minimum = 1, maximum = 2)]
+    token_version: Option<u8>,
     /// Where it signs in; Microsoft's own when not given.
     login_url: Option<String>,
     /// The whole base of the API; Microsoft's own for the program when not given.

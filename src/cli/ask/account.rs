@@ -81,9 +81,9 @@ pub(in crate::cli) struct Fields {
     /// Where that user's password is: env:NAME or file:PATH
     #[arg(long, value_name = "WHERE")]
     password: Option<Reference>,
-    /// Which token endpoint: v1 or v2
+    /// Which token endpoint: 1 when not given, or 2
     #[arg(long, value_name = "VERSION")]
-    token_version: Option<String>,
+    token_version: Option<u8>,
     /// Where it signs in; Microsoft's own when not given
     #[arg(long, value_name = "URL")]
     login_url: Option<String>,

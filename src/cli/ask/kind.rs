@@ -6,8 +6,6 @@ pub(super) struct Kind {
     pub(super) word: &'static str,
     /// Where the admin API has them.
     pub(super) path: &'static str,
-    /// Whether they have names that people give.
-    pub(super) has_names: bool,
     /// The columns of a list: a heading, and where the value is.
     pub(super) columns: &'static [(&'static str, &'static str)],
 }
@@ -15,7 +13,6 @@ pub(super) struct Kind {
 pub(super) const ACCOUNT: Kind = Kind {
     word: "account",
     path: "accounts",
-    has_names: true,
     columns: &[
         ("NAME", "/name"),
         ("PROGRAM", "/program"),
@@ -25,24 +22,23 @@ pub(super) const ACCOUNT: Kind = Kind {
     ],
 };
 
-pub(super) const QUERY: Kind = Kind {
-    word: "query",
-    path: "queries",
-    has_names: true,
-    columns: &[("NAME", "/name"), ("ID", "/id"), ("TEXT", "/text")],
-};
+pub(super) const QUERY: Kind =
+    Kind { word: "query", path: "queries", columns: &[("NAME", "/name"), ("ID", "/id"), ("TEXT", "/text")] };
 
 pub(super) const DATASET: Kind = Kind {
     word: "dataset",
     path: "datasets",
-    has_names: true,
-    columns: &[("NAME", "/name"), ("SPANS", "/time_ranges"), ("COLUMNS", "/columns")],
+    columns: &[
+        ("NAME", "/name"),
+        ("HOURS", "/minimum_interval_hours"),
+        ("SPANS", "/date_ranges"),
+        ("COLUMNS", "/columns"),
+    ],
 };
 
 pub(super) const REPORT: Kind = Kind {
     word: "report",
     path: "reports",
-    has_names: true,
     columns: &[
         ("NAME", "/name"),
         ("STATE", "/state"),
@@ -57,7 +53,6 @@ pub(super) const REPORT: Kind = Kind {
 pub(super) const EXECUTION: Kind = Kind {
     word: "execution",
     path: "executions",
-    has_names: false,
     columns: &[
         ("FOUND", "/found_at"),
         ("STATE", "/state"),
@@ -72,7 +67,6 @@ pub(super) const EXECUTION: Kind = Kind {
 pub(super) const FILE: Kind = Kind {
     word: "file",
     path: "files",
-    has_names: false,
     columns: &[
         ("STORED", "/stored_at"),
         ("ROWS", "/rows"),
@@ -85,7 +79,6 @@ pub(super) const FILE: Kind = Kind {
 pub(super) const EVENT: Kind = Kind {
     word: "event",
     path: "events",
-    has_names: false,
     columns: &[
         ("SEQ", "/seq"),
         ("OCCURRED", "/occurred_at"),
@@ -98,7 +91,6 @@ pub(super) const EVENT: Kind = Kind {
 pub(super) const CALLBACK: Kind = Kind {
     word: "callback",
     path: "callbacks",
-    has_names: false,
     columns: &[
         ("RECEIVED", "/received_at"),
         ("METHOD", "/method"),
@@ -112,7 +104,6 @@ pub(super) const CALLBACK: Kind = Kind {
 pub(super) const SUBSCRIPTION: Kind = Kind {
     word: "subscription",
     path: "subscriptions",
-    has_names: true,
     columns: &[
         ("NAME", "/name"),
         ("CHANNEL", "/endpoint/channel"),
@@ -127,7 +118,6 @@ pub(super) const SUBSCRIPTION: Kind = Kind {
 pub(super) const DELIVERY: Kind = Kind {
     word: "delivery",
     path: "deliveries",
-    has_names: false,
     columns: &[
         ("MADE", "/created_at"),
         ("EVENT", "/event_kind"),
@@ -143,6 +133,5 @@ pub(super) const DELIVERY: Kind = Kind {
 pub(super) const KEY: Kind = Kind {
     word: "key",
     path: "keys",
-    has_names: true,
     columns: &[("NAME", "/name"), ("SCOPES", "/scopes"), ("USED", "/last_used_at"), ("ID", "/id")],
 };

@@ -11,6 +11,9 @@ use crate::cli::say;
 /// A wider value is cut in a table.
 const WIDEST: usize = 60;
 
+/// What is asked for most often; the other fields follow by name.
+const FIRST: [&str; 6] = ["name", "id", "key", "secret", "state", "ok"];
+
 /// How answers are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
@@ -52,6 +55,7 @@ impl Form {
         }
         let mut fields = Vec::new();
         flatten(value, String::new(), &mut fields);
+        fields.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
         let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let line = |(name, value): &(String, &Value)| {
             let value = self.text(value);
@@ -139,6 +143,6 @@ mod tests {
         let value = json!({ "id": 1, "file": { "rows": 2, "columns": ["a", "b"] }, "none": null,
                             "attempts": [{ "status": 200 }] });
 
-        assert_eq!(Form::Plain.one(&value).unwrap(), "attempts.0.status\t200\nfile.columns\ta, b\nfile.rows\t2\nid\t1");
+        assert_eq!(Form::Plain.one(&value).unwrap(), "id\t1\nattempts.0.status\t200\nfile.columns\ta, b\nfile.rows\t2");
     }
 }

@@ -13,8 +13,8 @@ use super::session::{Named, Session};
 use super::show::Form;
 use crate::cli::say;
 
-/// However often or seldom the other side would be asked.
-const PAUSE: std::ops::RangeInclusive<u64> = 1..=30;
+/// The service asks Microsoft as often as Microsoft wants; we ask the service.
+const PAUSE: Duration = Duration::from_secs(1);
 /// No code lives longer.
 const LONGEST: Duration = Duration::from_hours(1);
 
@@ -24,7 +24,6 @@ struct SignIn {
     user_code: Option<String>,
     verification_uri: Option<String>,
     expires_at: Option<DateTime<Utc>>,
-    interval_seconds: Option<u64>,
     failure: Option<String>,
 }
 
@@ -62,9 +61,8 @@ fn invite(sign_in: &SignIn) {
     }
 }
 
-/// Waits as long as the other side wants to be left alone, and shows how much time is left.
+/// Waits a moment, and shows how much time is left.
 async fn wait(sign_in: &SignIn) {
-    let pause = sign_in.interval_seconds.unwrap_or(5).clamp(*PAUSE.start(), *PAUSE.end());
     let mut out = std::io::stderr();
     if let (true, Some(expires_at)) = (out.is_terminal(), sign_in.expires_at) {
         // How long a code is good is told in the service's time; minutes are near enough.
@@ -72,7 +70,7 @@ async fn wait(sign_in: &SignIn) {
         let _ = write!(out, "\r  the code is good for {left} more minutes  ");
         let _ = out.flush();
     }
-    tokio::time::sleep(Duration::from_secs(pause)).await;
+    tokio::time::sleep(PAUSE).await;
     if out.is_terminal() {
         let _ = write!(out, "\r\x1b[K");
     }
