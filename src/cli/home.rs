@@ -54,6 +54,18 @@ pub(super) fn admin_key(data_dir: &Path) -> anyhow::Result<(Secret, PathBuf)> {
     Ok((key, path))
 }
 
+/// The admin key that `serve` wrote.
+pub(super) fn read_admin_key(data_dir: &Path) -> anyhow::Result<Secret> {
+    let path = data_dir.join(ADMIN_KEY);
+    let key = fs::read_to_string(&path).with_context(|| {
+        format!(
+            "no API key: {} can't be read; set TIDINGS_ADMIN_KEY, or TIDINGS_DATA_DIR to the data directory of the service",
+            path.display()
+        )
+    })?;
+    Ok(Secret::new(key.trim()))
+}
+
 fn read_or_make(path: &Path) -> io::Result<Secret> {
     if !path.try_exists()? {
         let aside = write_aside(path, &Keyring::generate())?;

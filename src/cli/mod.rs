@@ -1,10 +1,14 @@
 //! The commands. Each has a file; what two of them need lies beside them.
 
+mod apply;
+mod ask;
+mod client;
 mod database;
 mod demo;
 mod home;
 mod migrate;
 mod openapi;
+mod reference;
 mod sandbox;
 pub mod say;
 mod serve;
@@ -41,6 +45,10 @@ enum Command {
     Sandbox(Box<sandbox::Arguments>),
     /// Bring a database up to date; safe to run from several replicas at once
     Migrate(GivenDatabase),
+    /// Bring accounts, queries, reports and subscriptions into line with a file; shows the plan first
+    Apply(Box<apply::Arguments>),
+    #[command(flatten)]
+    Ask(ask::Command),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -66,6 +74,14 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Sandbox(arguments) => {
             start_log(log?, QUIET);
             sandbox::run(*arguments).await
+        }
+        Command::Apply(arguments) => {
+            start_log(log?, QUIET);
+            apply::run(*arguments).await
+        }
+        Command::Ask(command) => {
+            start_log(log?, QUIET);
+            ask::run(command).await
         }
         Command::Openapi => {
             start_log(log?, QUIET);

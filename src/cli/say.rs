@@ -17,6 +17,11 @@ pub fn failure(error: &anyhow::Error) {
     let _ = write!(std::io::stderr().lock(), "{}", chain(error));
 }
 
+/// A text from elsewhere without what could move the cursor or change the colours.
+pub fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 fn chain(error: &anyhow::Error) -> String {
     let (mut text, mut last) = (String::new(), String::new());
     for cause in error.chain().map(ToString::to_string).take(20) {

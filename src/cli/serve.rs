@@ -15,7 +15,7 @@ use super::{home, say, service, signals};
 use crate::access;
 use crate::app::{self, App};
 use crate::clock::Clock;
-use crate::config::{Database, Settings};
+use crate::config::{Database, Settings, local_url};
 use crate::http::Listeners;
 use crate::insights::Program;
 use crate::secret::Secret;
@@ -57,7 +57,7 @@ async fn serve(
     let settings = app_settings(settings, &listeners, local_key)?;
     let shown = Shown {
         dashboard: match &listeners.admin {
-            Some(listener) => base_url(listener.local_addr()?)?,
+            Some(listener) => local_url(listener.local_addr()?),
             None => settings.public_url.clone(),
         },
         public_url: settings.public_url.clone(),
@@ -76,7 +76,7 @@ fn app_settings(settings: Settings, listeners: &Listeners, local_key: Secret) ->
     Ok(app::Settings {
         public_url: match settings.public_url {
             Some(url) => url,
-            None => base_url(listeners.main.local_addr()?)?,
+            None => local_url(listeners.main.local_addr()?),
         },
         dashboard_is_public: listeners.admin.is_none(),
         keyring: match settings.keyring {
@@ -109,18 +109,6 @@ async fn bind(variable: &str, address: SocketAddr) -> anyhow::Result<TcpListener
     bound.with_context(|| {
         format!("failed to listen at {address}; set {variable} to an address of this machine that is free")
     })
-}
-
-/// How this machine reaches what listens at an address.
-pub(super) fn base_url(mut listening: SocketAddr) -> anyhow::Result<Url> {
-    if listening.ip().is_unspecified() {
-        listening.set_ip(if listening.is_ipv4() {
-            [127, 0, 0, 1].into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        });
-    }
-    Ok(format!("http://{listening}").parse()?)
 }
 
 /// What is told at the start.

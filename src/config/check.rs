@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -11,7 +11,9 @@ use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{Database, Given, GivenDatabase, GivenHome, GivenLog, Home, Log, Problem, Settings, Wrong};
+use super::{
+    Database, Given, GivenDatabase, GivenHome, GivenLog, GivenReach, Home, Log, Problem, Reach, Settings, Wrong,
+};
 use crate::channel::MailSettings;
 use crate::download::fetch::DownloadHosts;
 use crate::outbound::Guard;
@@ -70,6 +72,35 @@ pub(super) fn home(given: GivenHome) -> Home {
         pg_bin: filled(given.pg_bin),
         download: !given.no_download,
     }
+}
+
+pub(super) fn reach(given: GivenReach) -> Result<Reach, Wrong> {
+    let mut problems = Problems::default();
+    // A key on the command line would be seen by everyone on the machine.
+    let key = std::env::var("TIDINGS_ADMIN_KEY").ok().map(Secret::new);
+    let file = ("TIDINGS_ADMIN_KEY_FILE", given.admin_key_file);
+    let url = problems.text("TIDINGS_URL", given.url, public_url);
+    let reach = Reach {
+        url: url.unwrap_or_else(|| listening(&mut problems)),
+        key: problems.secret(("TIDINGS_ADMIN_KEY", key), file, |key| Ok(key.clone())),
+        data_dir: given.data_dir.filter(|text| !text.trim().is_empty()).unwrap_or(DEFAULT_DATA_DIR.into()).into(),
+    };
+    problems.result(reach)
+}
+
+/// Where a service with the same environment serves the admin API.
+fn listening(problems: &mut Problems) -> Url {
+    let mut set = |variable| problems.text(variable, std::env::var(variable).ok(), address);
+    let (admin, main) = (set("TIDINGS_ADMIN_LISTEN"), set("TIDINGS_LISTEN"));
+    local_url(admin.or(main).unwrap_or_else(|| SocketAddr::from(DEFAULT_LISTEN)))
+}
+
+/// How this machine reaches what listens at an address.
+pub(super) fn local_url(mut listening: SocketAddr) -> Url {
+    if listening.ip().is_unspecified() {
+        listening.set_ip(if listening.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    format!("http://{listening}").parse().expect("an address and a port make a URL")
 }
 
 pub(super) fn log(given: GivenLog) -> Result<Log, Wrong> {

@@ -131,6 +131,34 @@ pub struct GivenLog {
     log_format: Option<String>,
 }
 
+/// How to reach the service from outside, as it was typed.
+#[derive(clap::Args)]
+pub struct GivenReach {
+    /// Where the service is; http://{listen} when not given
+    #[arg(long, env = "TIDINGS_URL", value_name = "URL", global = true, display_order = 90)]
+    url: Option<String>,
+
+    /// A file that holds an API key. TIDINGS_ADMIN_KEY may hold the key itself; the one that serve wrote to
+    /// {data_dir}/admin.key when neither is given
+    #[arg(long, env = "TIDINGS_ADMIN_KEY_FILE", value_name = "FILE", global = true, display_order = 91)]
+    admin_key_file: Option<String>,
+
+    /// The data directory of the service; ./tidings-data when not given
+    #[arg(long, env = "TIDINGS_DATA_DIR", value_name = "FOLDER", global = true, display_order = 92)]
+    data_dir: Option<String>,
+}
+
+/// How to reach the service from outside.
+#[derive(Debug)]
+pub struct Reach {
+    /// Where it is.
+    pub url: Url,
+    /// An API key, if one was given.
+    pub key: Option<Secret>,
+    /// Where its data is, and a key in it.
+    pub data_dir: PathBuf,
+}
+
 /// Settings that were found right.
 #[derive(Debug)]
 pub struct Settings {
@@ -214,6 +242,11 @@ impl fmt::Display for Wrong {
     }
 }
 
+/// How this machine reaches what listens at an address.
+pub fn local_url(listening: SocketAddr) -> Url {
+    check::local_url(listening)
+}
+
 /// Two checks in one: what either found wrong is told together.
 pub fn both<A, B>(one: Result<A, Wrong>, other: Result<B, Wrong>) -> Result<(A, B), Wrong> {
     match (one, other) {
@@ -241,6 +274,13 @@ impl GivenHome {
     /// Nothing here can be wrong by itself.
     pub fn home(self) -> Home {
         check::home(self)
+    }
+}
+
+impl GivenReach {
+    /// Checks how the service is reached.
+    pub fn check(self) -> Result<Reach, Wrong> {
+        check::reach(self)
     }
 }
 

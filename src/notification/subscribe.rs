@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{FirstRows, store};
+use super::{FirstRows, Subscription, store};
 use crate::channel::{Channel, Endpoint, signature};
 use crate::clock::Clock;
 use crate::db::{StoreError, Stored};
@@ -98,6 +98,29 @@ impl Draft {
             errors.add(field, "is needed for this channel");
         }
         endpoint
+    }
+}
+
+impl Terms {
+    /// Which fields are not as a subscription has them. The order of kinds and of reports says nothing.
+    pub fn differs(&self, old: &Subscription) -> Vec<&'static str> {
+        [
+            ("name", self.name != old.name),
+            ("events", !same(self.kinds.as_deref(), old.kinds.as_deref())),
+            ("report_ids", !same(self.report_ids.as_deref(), old.report_ids.as_deref())),
+            ("owner", self.owner != old.owner),
+            ("first_rows", self.first_rows != old.first_rows),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect()
+    }
+}
+
+fn same<T: PartialEq>(one: Option<&[T]>, other: Option<&[T]>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.iter().all(|it| other.contains(it)) && other.iter().all(|it| one.contains(it)),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 

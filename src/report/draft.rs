@@ -169,7 +169,7 @@ impl Change {
 }
 
 /// The first start of the same phase that the API still takes, with a minute to spare.
-pub(super) fn next_start(start_at: DateTime<Utc>, interval_hours: i32, now: DateTime<Utc>) -> DateTime<Utc> {
+pub fn next_start(start_at: DateTime<Utc>, interval_hours: i32, now: DateTime<Utc>) -> DateTime<Utc> {
     let soonest = now + LEAD + TimeDelta::minutes(1);
     if start_at >= soonest {
         return start_at;

@@ -22,7 +22,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::id::{AccountId, QueryId, ReportId};
 use crate::insights;
 
-pub use draft::{Change, Checked, Draft};
+pub use draft::{Change, Checked, Draft, next_start};
 
 /// A scheduled report can start this long after its registration at the soonest (reference of the API).
 pub const LEAD: TimeDelta = TimeDelta::hours(4);

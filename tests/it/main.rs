@@ -2,10 +2,12 @@
 
 mod account;
 mod api;
+mod apply;
 mod architecture;
 mod azurite;
 mod callback;
 mod channel;
+mod client;
 mod config;
 mod dashboard;
 mod dataset;

@@ -15,8 +15,9 @@ use super::store;
 use crate::app::{self, App};
 use crate::channel::MailSettings;
 use crate::cli::database::Server;
-use crate::cli::{home, say, serve};
+use crate::cli::{home, say};
 use crate::clock::Clock;
+use crate::config::local_url;
 use crate::download::fetch::DownloadHosts;
 use crate::http::Listeners;
 use crate::outbound::Guard;
@@ -62,7 +63,7 @@ impl House {
         let pool = server.migrated().await?;
         let sandbox = sandbox::Settings { speed, rows: ROWS, run_time: RUN_TIME, ..sandbox::Settings::default() };
         let sandbox = sandbox::start(sandbox, Clock::system()).await.context("failed to start the sandbox")?;
-        let url = serve::base_url(listener.local_addr()?)?;
+        let url = local_url(listener.local_addr()?);
         let key = home::admin_key(dir)?;
         let settings = app::Settings {
             public_url: url.clone(),

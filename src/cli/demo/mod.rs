@@ -4,7 +4,6 @@
 //! [`story`] is then played from outside, through the admin API. Everything lies in `{data_dir}/demo`, where each demo
 //! starts empty.
 
-mod api;
 mod house;
 mod show;
 mod store;

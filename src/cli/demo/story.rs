@@ -13,11 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::api::Api;
 use super::house::House;
 use super::show::Show;
+use crate::cli::client::Client;
 use crate::cli::sandbox;
-use crate::outbound::Outbound;
 use crate::sandbox::world::{Caught, CaughtKind};
 
 const STEP_WITHIN: Duration = Duration::from_secs(30);
@@ -30,7 +29,7 @@ const QUERY: &str = "SELECT CustomerName,CustomerMarket,CustomerSegment,Workload
 pub(super) struct Story<'a> {
     house: &'a House,
     show: &'a Show,
-    api: Api,
+    api: Client,
 }
 
 /// What the story leaves behind.
@@ -103,8 +102,7 @@ struct Delivery {
 impl<'a> Story<'a> {
     /// A story in an open house.
     pub(super) fn new(house: &'a House, show: &'a Show) -> anyhow::Result<Self> {
-        let outbound = Outbound::new(house.app.guard.clone(), None)?;
-        Ok(Self { house, show, api: Api::new(outbound, &house.url, house.key.0.clone())? })
+        Ok(Self { house, show, api: Client::new(&house.url, house.key.0.clone())? })
     }
 
     /// Plays it from the account to the last notification.

@@ -17,7 +17,8 @@ use crate::field::FieldErrors;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::{EventId, ReportId, SubscriptionId};
-use crate::notification::{FirstRows, Subscription, SubscriptionState, store, subscribe};
+use crate::notification::subscribe::{self, Terms};
+use crate::notification::{FirstRows, Subscription, SubscriptionState, store};
 use crate::report;
 use crate::secret::Secret;
 use crate::wake::Topic;
@@ -26,6 +27,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(create, list))
         .routes(routes!(show, change, remove))
+        .routes(routes!(compare))
         .routes(routes!(test))
         .routes(routes!(pause))
         .routes(routes!(resume))
@@ -101,6 +103,13 @@ impl From<Subscription> for SubscriptionView {
             secret: None,
         }
     }
+}
+
+/// The fields that a change would change.
+#[derive(Debug, Serialize, ToSchema)]
+struct Compared {
+    #[schema(value_type = Vec<String>)]
+    differs: Vec<&'static str>,
 }
 
 /// What a test made.
@@ -185,19 +194,7 @@ async fn change(
     Body(input): Body<SubscriptionInput>,
 ) -> Result<Json<SubscriptionView>, ApiError> {
     let old = find(&app, id).await?;
-    reports_exist(&app, input.report_ids.as_deref()).await?;
-    let mut errors = FieldErrors::default();
-    let endpoint = input.endpoint.and_then(|input| changed_endpoint(&app, &mut errors, old.channel, input));
-    let words = |kinds: Vec<Kind>| kinds.into_iter().map(|kind| kind.as_str().to_owned()).collect();
-    let terms = subscribe::check_terms(
-        &mut errors,
-        &input.name.unwrap_or(old.name),
-        input.events.or_else(|| old.kinds.map(words)),
-        input.report_ids.or(old.report_ids),
-        input.owner.or(old.owner),
-        input.first_rows.unwrap_or(old.first_rows),
-    );
-    let terms = errors.result(terms)?;
+    let (terms, endpoint) = changed(&app, &old, input).await?;
     let now = app.clock.now();
     let mut tx = app.pool.begin().await?;
     store::set_terms(&mut tx, id, &terms, now).await?;
@@ -208,6 +205,48 @@ async fn change(
     tx.commit().await?;
     app.wake.hint(Topic::Deliveries);
     Ok(Json(find(&app, id).await?.into()))
+}
+
+/// Tell what a change would change, so that who keeps the wish elsewhere need not keep what was wished before
+#[utoipa::path(post, path = "/subscriptions/{id}/compare", tag = "subscriptions", params(("id" = SubscriptionId, Path)),
+    request_body = SubscriptionInput,
+    responses((status = 200, body = Compared), (status = 422, body = crate::http::error::Problem)))]
+async fn compare(
+    State(app): State<App>,
+    _: MayWrite,
+    PathId(id): PathId<SubscriptionId>,
+    Body(input): Body<SubscriptionInput>,
+) -> Result<Json<Compared>, ApiError> {
+    let old = find(&app, id).await?;
+    let (terms, endpoint) = changed(&app, &old, input).await?;
+    let mut differs = terms.differs(&old);
+    if let Some(endpoint) = endpoint
+        && !store::has_endpoint(&mut *app.pool.acquire().await?, &app.keyring, id, &endpoint).await?
+    {
+        differs.push(if old.channel == Channel::Email { "endpoint.to" } else { "endpoint.url" });
+    }
+    Ok(Json(Compared { differs }))
+}
+
+/// A subscription's terms as they shall be, and its endpoint if that is given.
+async fn changed(
+    app: &App,
+    old: &Subscription,
+    input: SubscriptionInput,
+) -> Result<(Terms, Option<Endpoint>), ApiError> {
+    reports_exist(app, input.report_ids.as_deref()).await?;
+    let mut errors = FieldErrors::default();
+    let endpoint = input.endpoint.and_then(|input| changed_endpoint(app, &mut errors, old.channel, input));
+    let words = |kinds: &Vec<Kind>| kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
+    let terms = subscribe::check_terms(
+        &mut errors,
+        input.name.as_deref().unwrap_or(&old.name),
+        input.events.or_else(|| old.kinds.as_ref().map(words)),
+        input.report_ids.or_else(|| old.report_ids.clone()),
+        input.owner.or_else(|| old.owner.clone()),
+        input.first_rows.unwrap_or(old.first_rows),
+    );
+    Ok(errors.result((terms, endpoint))?)
 }
 
 fn changed_endpoint(app: &App, errors: &mut FieldErrors, channel: Channel, input: EndpointInput) -> Option<Endpoint> {

@@ -75,10 +75,10 @@ pub(super) async fn insert_subscription(
     id: SubscriptionId,
     new: &Checked,
 ) -> Stored<()> {
-    let (address, secret) = match &new.endpoint {
-        Endpoint::Email { to } => (Secret::new(to.as_str()), None),
-        Endpoint::Slack { url } | Endpoint::Teams { url } => (url.clone(), None),
-        Endpoint::Webhook { url, secret } => (url.clone(), Some(secret)),
+    let address = address(&new.endpoint);
+    let secret = match &new.endpoint {
+        Endpoint::Webhook { secret, .. } => Some(secret),
+        Endpoint::Email { .. } | Endpoint::Slack { .. } | Endpoint::Teams { .. } => None,
     };
     let (kinds, report_ids) = (words(new.kinds.as_ref()), bare(new.report_ids.as_ref()));
     sqlx::query!(
@@ -195,10 +195,7 @@ pub async fn set_endpoint(
     endpoint: &Endpoint,
     now: DateTime<Utc>,
 ) -> Stored<()> {
-    let address = match endpoint {
-        Endpoint::Email { to } => Secret::new(to.as_str()),
-        Endpoint::Slack { url } | Endpoint::Teams { url } | Endpoint::Webhook { url, .. } => url.clone(),
-    };
+    let address = address(endpoint);
     let result = sqlx::query!(
         "update subscriptions
          set endpoint = $3, endpoint_shown = $4, endpoint_print = $5, updated_at = $6,
@@ -214,6 +211,30 @@ pub async fn set_endpoint(
     .execute(conn)
     .await?;
     db::one(&result)
+}
+
+/// Whether a subscription has this endpoint already.
+pub async fn has_endpoint(
+    conn: &mut PgConnection,
+    keyring: &Keyring,
+    id: SubscriptionId,
+    endpoint: &Endpoint,
+) -> Stored<bool> {
+    let print = sqlx::query_scalar!(
+        "select endpoint_print from subscriptions where id = $1 and channel = $2 and removed_at is null",
+        id.0,
+        endpoint.channel().as_str()
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(print.is_some_and(|print| keyring.fingerprints(&address(endpoint)).contains(&print)))
+}
+
+fn address(endpoint: &Endpoint) -> Secret {
+    match endpoint {
+        Endpoint::Email { to } => Secret::new(to.as_str()),
+        Endpoint::Slack { url } | Endpoint::Teams { url } | Endpoint::Webhook { url, .. } => url.clone(),
+    }
 }
 
 /// Pauses a subscription, or makes it active again, also after it was suspended.

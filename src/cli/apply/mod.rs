@@ -1,0 +1,116 @@
+//! `tidings apply`: accounts, queries, reports and subscriptions from one file of intent.
+//!
+//! The file is read and found right as a whole, then compared with what the service has; the plan is shown and, unless it was
+//! a dry run, performed. Nothing is removed without `--prune`.
+
+mod file;
+mod perform;
+mod plan;
+mod problem;
+mod show;
+mod there;
+mod wanted;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use self::file::Lists;
+use self::perform::Run;
+use self::plan::{Planner, Step};
+use self::problem::Problems;
+use self::show::Show;
+use self::there::There;
+use self::wanted::{Ids, Kind, Name, Wanted};
+use super::client::Client;
+use super::say;
+use crate::config::GivenReach;
+
+/// What the command takes.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The file of intent, in YAML
+    #[arg(required_unless_present = "schema")]
+    file: Option<PathBuf>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove what is there and not in the file, of each list that the file has
+    #[arg(long)]
+    prune: bool,
+    /// Print the JSON Schema of the file, for editors
+    #[arg(long, exclusive = true)]
+    schema: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    reach: GivenReach,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    now: DateTime<Utc>,
+}
+
+/// Brings the service into line with the file.
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let Some(path) = arguments.file.as_deref().filter(|_| !arguments.schema) else {
+        say::line(&file::schema()?);
+        return Ok(());
+    };
+    let mut problems = Problems::of(path);
+    let text = file::text(path).with_context(|| format!("failed to read {}", path.display()))?;
+    let lists = file::read(&text, &mut problems);
+    let listed = lists.as_ref().map(listed).unwrap_or_default();
+    let mut wanted = lists.map(|lists| wanted::wanted(lists, folder(path), &mut problems)).unwrap_or_default();
+    problems.none()?;
+    let client = Client::reach(arguments.reach.check()?)?;
+    let now = client.get::<Status>("status").await?.now;
+    let there = There::look(&client).await?;
+    let ids = there.ids();
+    bind(&mut wanted, &ids, &mut problems);
+    problems.none()?;
+    let planner = Planner { client: &client, there: &there, ids: &ids, wanted: &wanted, now };
+    let mut steps: Vec<Step> = planner.steps(&mut problems).await?;
+    problems.none()?;
+    steps.extend(planner.others(&listed, arguments.prune));
+    let mut show = Show::new(arguments.json);
+    show.plan(&steps);
+    let done = if arguments.dry_run {
+        Ok(())
+    } else {
+        Run { client: &client, wanted: &wanted, ids: ids.clone(), now }.all(&steps, &mut show).await
+    };
+    show.document(&steps, arguments.dry_run)?;
+    done
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
+}
+
+fn listed(lists: &Lists) -> Vec<Kind> {
+    let Lists { accounts, queries, reports, subscriptions } = lists;
+    let has = [accounts.is_some(), queries.is_some(), reports.is_some(), subscriptions.is_some()];
+    Kind::ALL.into_iter().zip(has).filter_map(|(kind, has)| has.then_some(kind)).collect()
+}
+
+/// Finds all that items name, in the file or there.
+fn bind(wanted: &mut [Wanted], ids: &Ids, problems: &mut Problems) {
+    let mut known: Vec<Name> = wanted.iter().map(|wanted| wanted.name.clone()).chain(ids.keys().cloned()).collect();
+    known.sort();
+    known.dedup();
+    let reports: Vec<Name> = known.iter().filter(|name| name.kind == Kind::Report).cloned().collect();
+    for wanted in wanted {
+        let account = wanted.name.account.as_deref().map(Name::account);
+        for needed in account.iter().chain(&wanted.query) {
+            if known.binary_search(needed).is_err() {
+                problems.add(wanted.line, &wanted.place, &format!("there is no {needed}"));
+            }
+        }
+        wanted.bind(&reports, problems);
+    }
+}

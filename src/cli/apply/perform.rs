@@ -1,0 +1,62 @@
+//! Doing what the plan says, one step after the other. What is done stays done: the next run of the same command finds it
+//! and goes on behind it.
+
+use anyhow::Context;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::plan::{Act, Step};
+use super::show::Show;
+use super::wanted::{Ids, Wanted};
+use crate::cli::client::Client;
+
+/// What a run needs.
+pub(super) struct Run<'a> {
+    pub(super) client: &'a Client,
+    pub(super) wanted: &'a [Wanted],
+    pub(super) ids: Ids,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Run<'_> {
+    /// Performs the steps up to the first that fails.
+    pub(super) async fn all(&mut self, steps: &[Step], show: &mut Show) -> anyhow::Result<()> {
+        let todo: Vec<&Step> = steps.iter().filter(|step| step.act.does_something()).collect();
+        for (done, step) in todo.iter().enumerate() {
+            let answer = self.one(step).await.with_context(|| {
+                format!(
+                    "{} was not {}; {done} of {} steps are done and stay so: mend what is wrong and run the same command \
+                     again, it goes on from here",
+                    step.name,
+                    step.act.done(),
+                    todo.len()
+                )
+            })?;
+            show.done(step, &answer);
+        }
+        Ok(())
+    }
+
+    async fn one(&mut self, step: &Step) -> anyhow::Result<Value> {
+        let name = &step.name;
+        let path = name.path(&self.ids).with_context(|| format!("the account of the {name} is not there"))?;
+        match &step.act {
+            Act::Create { wanted } => {
+                let body = self.wanted[*wanted].body(&self.ids, self.now).context("what it names is not there")?;
+                let made: Value = self.client.post(&path, &json!(body)).await?;
+                let id = made["id"].as_str().context("the service gave it no id")?;
+                self.ids.insert(name.clone(), id.to_owned());
+                Ok(made)
+            }
+            Act::Change { id, body, wanted, .. } => {
+                // The ids of what was made in this run are known only now.
+                let whole = self.wanted[*wanted].body(&self.ids, self.now).context("what it names is not there")?;
+                let mut body = body.clone();
+                body.extend(whole.get("report_ids").map(|ids| ("report_ids".to_owned(), ids.clone())));
+                self.client.patch(&format!("{path}/{id}"), &json!(body)).await
+            }
+            Act::Remove { id } => self.client.delete(&format!("{path}/{id}")).await.map(|()| Value::Null),
+            Act::Keep { .. } | Act::Leave { .. } => Ok(Value::Null),
+        }
+    }
+}

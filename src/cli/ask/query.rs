@@ -1,0 +1,126 @@
+//! `tidings query`.
+
+use anyhow::bail;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::kind::{ACCOUNT, QUERY};
+use super::session::{Most, Named, Session, body};
+
+#[derive(clap::Subcommand)]
+pub(in crate::cli) enum Command {
+    /// List the queries of an account
+    List {
+        #[command(flatten)]
+        owner: Owner,
+        #[command(flatten)]
+        most: Most,
+    },
+    /// Keep a query
+    Add {
+        /// Unique within the account
+        name: String,
+        /// Such as "SELECT Month FROM OfficeUsage TIMESPAN LAST_MONTH"
+        query: String,
+        #[command(flatten)]
+        owner: Owner,
+    },
+    /// Change a query
+    Change {
+        #[command(flatten)]
+        named: Named,
+        /// Its new name
+        #[arg(long = "name", value_name = "NAME")]
+        new_name: Option<String>,
+        /// Its new text
+        #[arg(long)]
+        query: Option<String>,
+        #[command(flatten)]
+        owner: Owner,
+    },
+    /// Remove a query that no report uses
+    Remove {
+        #[command(flatten)]
+        named: Named,
+        #[command(flatten)]
+        owner: Owner,
+    },
+    /// Run a query and show its first rows; takes up to two minutes
+    Test {
+        /// Its text
+        query: String,
+        #[command(flatten)]
+        owner: Owner,
+    },
+}
+
+#[derive(clap::Args)]
+pub(in crate::cli) struct Owner {
+    /// Whose: name or id of an account; may be left out while there is only one
+    #[arg(long, value_name = "ACCOUNT")]
+    account: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Fields {
+    name: Option<String>,
+    query: Option<String>,
+}
+
+pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List { owner, most } => {
+            let queries = owner.queries(session).await?;
+            session.list_in(&QUERY, &queries, &[], &most).await
+        }
+        Command::Add { name, query, owner } => {
+            let fields = Fields { name: Some(name), query: Some(query) };
+            session.add(&owner.queries(session).await?, &body(&fields)?).await
+        }
+        Command::Change { named, new_name, query, owner } => {
+            let path = owner.path(session, &named).await?;
+            session.change(&path, &body(&Fields { name: new_name, query })?).await
+        }
+        Command::Remove { named, owner } => {
+            session.client.delete(&owner.path(session, &named).await?).await?;
+            session.done(&format!("The query \"{}\" is removed.", named.name()));
+            Ok(())
+        }
+        Command::Test { query, owner } => {
+            let fields = Fields { name: None, query: Some(query) };
+            session.add(&format!("{}/test", owner.queries(session).await?), &body(&fields)?).await
+        }
+    }
+}
+
+impl Owner {
+    /// The id of the account.
+    pub(super) async fn id(&self, session: &Session) -> anyhow::Result<String> {
+        if let Some(account) = &self.account {
+            return session.id(&ACCOUNT, account).await;
+        }
+        let accounts: Vec<Value> = session.client.all(ACCOUNT.path, 2).await?;
+        match accounts.as_slice() {
+            [one] => Ok(one["id"].as_str().unwrap_or_default().to_owned()),
+            [] => bail!("there is no account; make one with `tidings account add`"),
+            _ => bail!("there are several accounts; say whose it is with --account"),
+        }
+    }
+
+    /// Where the admin API has the queries.
+    async fn queries(&self, session: &Session) -> anyhow::Result<String> {
+        Ok(format!("{}/{}/{}", ACCOUNT.path, self.id(session).await?, QUERY.path))
+    }
+
+    async fn path(&self, session: &Session, named: &Named) -> anyhow::Result<String> {
+        let queries = self.queries(session).await?;
+        let query = session.find_in(&QUERY, &queries, named.name()).await?;
+        Ok(format!("{queries}/{}", query["id"].as_str().unwrap_or_default()))
+    }
+
+    /// The id of a query of the account.
+    pub(super) async fn query_id(&self, session: &Session, text: &str) -> anyhow::Result<String> {
+        let query = session.find_in(&QUERY, &self.queries(session).await?, text).await?;
+        Ok(query["id"].as_str().unwrap_or_default().to_owned())
+    }
+}

@@ -1,0 +1,177 @@
+//! `tidings report`.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::kind::{ACCOUNT, REPORT};
+use super::query::Owner;
+use super::session::{Most, Named, Session, body};
+
+#[derive(clap::Subcommand)]
+pub(in crate::cli) enum Command {
+    /// List reports
+    List {
+        /// Of this account only: name or id
+        #[arg(long)]
+        account: Option<String>,
+        #[command(flatten)]
+        most: Most,
+    },
+    /// Show a report
+    Show(Named),
+    /// Make a report; it is a draft at once and registered soon
+    Add {
+        /// Unique within the account, at most 256 characters, no ";"
+        name: String,
+        #[command(flatten)]
+        owner: Owner,
+        /// The name or id of a query of the account, or else give --select
+        #[arg(long, conflicts_with = "select", required_unless_present = "select")]
+        query: Option<String>,
+        #[command(flatten)]
+        fields: Box<Fields>,
+        /// Once, at once; then no start and no interval
+        #[arg(long)]
+        execute_now: bool,
+        /// With --execute-now: where the data begins
+        #[arg(long, value_name = "TIME", requires = "execute_now")]
+        query_start_at: Option<String>,
+        /// With --execute-now: where the data ends
+        #[arg(long, value_name = "TIME", requires = "execute_now")]
+        query_end_at: Option<String>,
+    },
+    /// Change a report; what is not given stays
+    Change {
+        #[command(flatten)]
+        report: Named,
+        /// Its new name
+        #[arg(long = "name", value_name = "NAME")]
+        new_name: Option<String>,
+        #[command(flatten)]
+        fields: Box<Fields>,
+    },
+    /// Retire a report: deleted there, its files stay here
+    Retire(Named),
+    /// Stop a report from running
+    Pause(Named),
+    /// Let a paused report run again, or try a rejected one again
+    Resume(Named),
+    /// Ask the API now whether there is something new
+    Check(Named),
+    /// How the API's report is not as it shall be
+    Drift(Named),
+    /// Make the API's report as it shall be
+    Mend(Named),
+    /// What reports the API has for an account
+    There(Owner),
+    /// Take over a report that the API has
+    Adopt {
+        /// Its id at the API, as `tidings report there` shows it
+        remote_id: String,
+        #[command(flatten)]
+        owner: Owner,
+        /// Show what would change there, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Fields of a report.
+#[derive(clap::Args, Serialize)]
+pub(in crate::cli) struct Fields {
+    /// The text of its query
+    #[arg(long, value_name = "TEXT")]
+    #[serde(rename = "query")]
+    select: Option<String>,
+    /// At most 256 characters
+    #[arg(long)]
+    description: Option<String>,
+    /// Hours between runs: 4 to 2160
+    #[arg(long, value_name = "HOURS")]
+    interval_hours: Option<i32>,
+    /// The first run, at least four hours ahead, such as 2026-01-05T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    start_at: Option<String>,
+    /// How many runs; for ever when not given
+    #[arg(long, value_name = "COUNT")]
+    occurrences: Option<i32>,
+    /// No run after this
+    #[arg(long, value_name = "TIME")]
+    end_at: Option<String>,
+    /// Whether it is made anew when its runs are used up
+    #[arg(long, value_name = "BOOL")]
+    recreate: Option<bool>,
+    /// csv or tsv
+    #[arg(long)]
+    format: Option<String>,
+    /// POST or GET
+    #[arg(long, value_name = "METHOD")]
+    callback_method: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Once {
+    execute_now: Option<bool>,
+    query_start_at: Option<String>,
+    query_end_at: Option<String>,
+}
+
+pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::List { account, most } => {
+            let account = session.id_if(&ACCOUNT, account.as_deref()).await?;
+            session.list(&REPORT, &[("account_id", account)], &most).await
+        }
+        Command::Show(report) => session.show_named(&REPORT, &report).await,
+        Command::Add { name, owner, query, fields, execute_now, query_start_at, query_end_at } => {
+            let mut new = body(&fields)?;
+            new.extend(body(&Once { execute_now: execute_now.then_some(true), query_start_at, query_end_at })?);
+            add(session, &name, &owner, query.as_deref(), new).await
+        }
+        Command::Change { report, new_name, fields } => {
+            let mut body = body(&fields)?;
+            body.extend(new_name.map(|name| ("name".to_owned(), name.into())));
+            session.change(&session.path(&REPORT, &report).await?, &body).await
+        }
+        Command::Retire(report) => {
+            session.client.delete(&session.path(&REPORT, &report).await?).await?;
+            session.done(&format!("The report \"{}\" is retired; its files stay.", report.name()));
+            Ok(())
+        }
+        Command::Pause(report) => session.act(&REPORT, &report, "pause").await,
+        Command::Resume(report) => session.act(&REPORT, &report, "resume").await,
+        Command::Check(report) => session.act(&REPORT, &report, "check").await,
+        Command::Mend(report) => session.act(&REPORT, &report, "mend").await,
+        Command::Drift(report) => {
+            let path = session.path(&REPORT, &report).await?;
+            session.show(&session.client.get(&format!("{path}/drift")).await?)
+        }
+        Command::There(owner) => {
+            let path = format!("{}/{}/{}", ACCOUNT.path, owner.id(session).await?, REPORT.path);
+            session.show(&session.client.get::<Value>(&path).await?["items"])
+        }
+        Command::Adopt { remote_id, owner, dry_run } => adopt(session, &remote_id, &owner, dry_run).await,
+    }
+}
+
+async fn add(
+    session: &Session,
+    name: &str,
+    owner: &Owner,
+    query: Option<&str>,
+    mut body: Map<String, Value>,
+) -> anyhow::Result<()> {
+    body.insert("name".into(), name.into());
+    body.insert("account_id".into(), owner.id(session).await?.into());
+    if let Some(query) = query {
+        body.insert("query_id".into(), owner.query_id(session, query).await?.into());
+    }
+    session.add(REPORT.path, &body).await
+}
+
+async fn adopt(session: &Session, remote_id: &str, owner: &Owner, dry_run: bool) -> anyhow::Result<()> {
+    let is_id = !remote_id.is_empty() && remote_id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    anyhow::ensure!(is_id, "\"{remote_id}\" is no id of a report; `tidings report there` shows them");
+    let path = format!("{}/{}/{}/{remote_id}/adopt", ACCOUNT.path, owner.id(session).await?, REPORT.path);
+    session.show(&session.client.post(&path, &json!({ "dry_run": dry_run })).await?)
+}

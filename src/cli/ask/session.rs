@@ -1,0 +1,212 @@
+//! What all commands that ask have in common: the way to the service, finding by name or id, and showing.
+
+use anyhow::bail;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::kind::Kind;
+use super::show::Form;
+use crate::cli::client::Client;
+use crate::cli::{reference, say};
+use crate::config::GivenReach;
+
+/// No list that is searched for a name is longer.
+const MOST: usize = 20_000;
+
+/// A command with the way to the service.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Asked<C: clap::Subcommand> {
+    #[command(flatten)]
+    pub(super) reached: Reached,
+    #[command(subcommand)]
+    pub(super) command: C,
+}
+
+/// The way to the service.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Reached {
+    /// Print the answer as JSON
+    #[arg(long, global = true, display_order = 80)]
+    json: bool,
+    #[command(flatten)]
+    reach: GivenReach,
+}
+
+/// One thing by what it is called.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Named {
+    /// Its name or id
+    name: String,
+}
+
+/// One thing that has no name.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Numbered {
+    /// Its id
+    id: Uuid,
+}
+
+/// How much of a list.
+#[derive(clap::Args)]
+pub(in crate::cli) struct Most {
+    /// How many at most, newest first
+    #[arg(long, default_value_t = 50)]
+    limit: u16,
+}
+
+/// A client and how its answers are shown.
+pub(super) struct Session {
+    pub(super) client: Client,
+    pub(super) form: Form,
+}
+
+impl Reached {
+    pub(super) fn session(self) -> anyhow::Result<Session> {
+        Ok(Session { client: Client::reach(self.reach.check()?)?, form: Form::of_output(self.json) })
+    }
+}
+
+impl Session {
+    /// Shows one thing.
+    pub(super) fn show(&self, value: &Value) -> anyhow::Result<()> {
+        say::line(&self.form.one(value)?);
+        Ok(())
+    }
+
+    /// Shows a list, narrowed by what is given of `filters`.
+    pub(super) async fn list(
+        &self,
+        kind: &Kind,
+        filters: &[(&str, Option<String>)],
+        most: &Most,
+    ) -> anyhow::Result<()> {
+        self.list_in(kind, kind.path, filters, most).await
+    }
+
+    /// Shows the list at `path`.
+    pub(super) async fn list_in(
+        &self,
+        kind: &Kind,
+        path: &str,
+        filters: &[(&str, Option<String>)],
+        most: &Most,
+    ) -> anyhow::Result<()> {
+        let given = filters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+        let items: Vec<Value> = self.client.all(&format!("{path}?{query}"), usize::from(most.limit)).await?;
+        self.items(kind, &items)
+    }
+
+    /// Shows items.
+    pub(super) fn items(&self, kind: &Kind, items: &[Value]) -> anyhow::Result<()> {
+        if items.is_empty() && self.form == Form::Terminal {
+            say::line("There are none.");
+        } else if !items.is_empty() || self.form == Form::Json {
+            say::line(&self.form.list(kind, items)?);
+        }
+        Ok(())
+    }
+
+    /// What is called so.
+    pub(super) async fn find(&self, kind: &Kind, text: &str) -> anyhow::Result<Value> {
+        self.find_in(kind, kind.path, text).await
+    }
+
+    /// What is called so in the list at `path`. A retired report is found by its id only.
+    pub(super) async fn find_in(&self, kind: &Kind, path: &str, text: &str) -> anyhow::Result<Value> {
+        let all: Vec<Value> = self.client.all(path, MOST).await?;
+        let is_it = |one: &&Value| one["id"] == text || (one["name"] == text.trim() && one["state"] != "retired");
+        let found: Vec<&Value> = all.iter().filter(is_it).collect();
+        match found.as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => bail!("there is no {word} \"{text}\"; `tidings {word} list` shows those there are", word = kind.word),
+            several => {
+                let ids: Vec<&str> = several.iter().filter_map(|one| one["id"].as_str()).collect();
+                bail!("several are called \"{text}\"; give the id of one: {}", ids.join(", "))
+            }
+        }
+    }
+
+    /// The id of what is called so.
+    pub(super) async fn id(&self, kind: &Kind, text: &str) -> anyhow::Result<String> {
+        Ok(self.find(kind, text).await?["id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The id of what may be called so.
+    pub(super) async fn id_if(&self, kind: &Kind, text: Option<&str>) -> anyhow::Result<Option<String>> {
+        match text {
+            Some(text) => self.id(kind, text).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Where the admin API has what is called so.
+    pub(super) async fn path(&self, kind: &Kind, named: &Named) -> anyhow::Result<String> {
+        Ok(format!("{}/{}", kind.path, self.id(kind, &named.name).await?))
+    }
+
+    /// Shows what is called so.
+    pub(super) async fn show_named(&self, kind: &Kind, named: &Named) -> anyhow::Result<()> {
+        self.show(&self.find(kind, &named.name).await?)
+    }
+
+    /// Shows what has this id.
+    pub(super) async fn show_numbered(&self, kind: &Kind, numbered: &Numbered) -> anyhow::Result<()> {
+        self.show(&self.client.get(&numbered.path(kind)).await?)
+    }
+
+    /// Has something done with what is called so, and shows what came of it.
+    pub(super) async fn act(&self, kind: &Kind, named: &Named, verb: &str) -> anyhow::Result<()> {
+        let path = self.path(kind, named).await?;
+        self.show(&self.client.post(&format!("{path}/{verb}"), &json!({})).await?)
+    }
+
+    /// Makes one at `path`, and shows it.
+    pub(super) async fn add(&self, path: &str, body: &Map<String, Value>) -> anyhow::Result<()> {
+        self.show(&self.client.post(path, &json!(body)).await?)
+    }
+
+    /// Changes what is at `path`, and shows it.
+    pub(super) async fn change(&self, path: &str, body: &Map<String, Value>) -> anyhow::Result<()> {
+        self.show(&self.client.patch(path, &json!(body)).await?)
+    }
+
+    /// Removes what is called so.
+    pub(super) async fn remove(&self, kind: &Kind, named: &Named) -> anyhow::Result<()> {
+        let path = self.path(kind, named).await?;
+        self.client.delete(&path).await?;
+        self.done(&format!("The {} \"{}\" is removed.", kind.word, named.name));
+        Ok(())
+    }
+
+    /// Says that something is done, to people.
+    pub(super) fn done(&self, text: &str) {
+        if self.form != Form::Json {
+            say::line(&say::clean(text));
+        }
+    }
+}
+
+impl Named {
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Numbered {
+    /// Where the admin API has it.
+    pub(super) fn path(&self, kind: &Kind) -> String {
+        format!("{}/{}", kind.path, self.id)
+    }
+}
+
+/// The body that typed fields make: those that were given, secrets read where they are.
+pub(super) fn body(fields: &impl Serialize) -> anyhow::Result<Map<String, Value>> {
+    let Value::Object(mut body) = serde_json::to_value(fields)? else { bail!("fields make an object") };
+    body.retain(|_, value| !value.is_null());
+    let wrong = reference::resolve(&mut body, std::path::Path::new(""));
+    let wrong: Vec<String> = wrong.into_iter().map(|(field, message)| format!("{field}: {message}")).collect();
+    if wrong.is_empty() { Ok(body) } else { bail!("{}", wrong.join("\n  ")) }
+}

@@ -1,0 +1,381 @@
+//! `tidings apply`, run as a user runs it, against the service and the sandbox.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::app::{ADMIN_KEY, TestApp};
+use crate::support::command::{Ended, ended, tidings};
+
+const EXAMPLE: &str = include_str!("../../deploy/tidings.example.yaml");
+const SECRETS: [(&str, &str); 2] =
+    [("CONTOSO_SECRET", "sandbox-client-secret"), ("CONTOSO_REFRESH_TOKEN", "sandbox-refresh-token")];
+
+/// A service, and a folder for files of intent.
+struct Desk {
+    app: TestApp,
+    folder: TempDir,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        Self { app: TestApp::start().await, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// The example of the README, for this sandbox.
+    fn example(&self) -> String {
+        EXAMPLE.replace("http://127.0.0.1:8090", self.app.sandbox.url().as_str().trim_end_matches('/'))
+    }
+
+    /// Applies a file; what has to be done at the API is done meanwhile.
+    async fn apply(&self, text: &str, flags: &[&str]) -> Ended {
+        self.apply_with(text, flags, &SECRETS).await
+    }
+
+    async fn apply_with(&self, text: &str, flags: &[&str], secrets: &[(&str, &str)]) -> Ended {
+        let done = Cell::new(false);
+        let run = async {
+            let ended = apply(self.folder.path(), self.app.url.as_str(), text, flags, secrets).await;
+            done.set(true);
+            ended
+        };
+        let steps = async {
+            while !done.get() {
+                self.app.drain().await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            self.app.drain().await;
+        };
+        tokio::join!(run, steps).0
+    }
+
+    /// Everything that a file can speak of, as the service shows it.
+    async fn everything(&self) -> Value {
+        let mut all = json!({});
+        for list in ["accounts", "reports", "subscriptions"] {
+            all[list] = self.app.list(&format!("/{list}?limit=200")).await.into();
+        }
+        for account in self.app.list("/accounts").await {
+            let id = account["id"].as_str().unwrap();
+            all[id] = self.app.list(&format!("/accounts/{id}/queries")).await.into();
+        }
+        all
+    }
+
+    async fn names(&self, list: &str) -> Vec<String> {
+        let items = self.app.list(&format!("/{list}?limit=200")).await;
+        let mut names: Vec<String> = items
+            .iter()
+            .filter(|item| item["state"] != "retired")
+            .map(|item| item["name"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+async fn apply(folder: &Path, url: &str, text: &str, flags: &[&str], secrets: &[(&str, &str)]) -> Ended {
+    let path = folder.join("tidings.yaml");
+    std::fs::write(&path, text).unwrap();
+    let mut command = tidings(&[&["apply", "tidings.yaml"], flags].concat());
+    command.current_dir(folder).env("TIDINGS_URL", url).env("TIDINGS_ADMIN_KEY", ADMIN_KEY);
+    ended(command.envs(secrets.iter().copied())).await
+}
+
+#[tokio::test]
+async fn the_example_takes_an_empty_service_to_all_that_it_asks_for_and_a_second_run_does_nothing() {
+    let desk = Desk::new().await;
+    let dry = desk.apply(&desk.example(), &["--dry-run"]).await;
+    assert_eq!(dry.code, Some(0), "{}", dry.err);
+    assert!(dry.out.contains("+  report       Contoso/Office usage, daily"), "{}", dry.out);
+    assert!(desk.names("accounts").await.is_empty());
+
+    let first = desk.apply(&desk.example(), &[]).await;
+
+    assert_eq!(first.code, Some(0), "{}", first.err);
+    assert!(first.out.contains("To make 11, to change 0, to remove 0"), "{}", first.out);
+    assert_eq!(first.out.matches("whsec_").count(), 1, "{}", first.out);
+    assert_eq!(desk.names("accounts").await, ["Contoso", "Contoso Marketplace"]);
+    let reports = desk.app.list("/reports").await;
+    assert_eq!(reports.len(), 3);
+    assert!(reports.iter().all(|report| report["state"] == "registered"), "{reports:?}");
+    assert_eq!(desk.names("subscriptions").await, ["Ann", "Loader", "Ops", "Sales"]);
+
+    let (before, audit) = (desk.everything().await, desk.app.number("select count(*) from audit").await);
+    let second = desk.apply(&desk.example(), &[]).await;
+
+    assert_eq!((second.code, second.err.as_str()), (Some(0), ""));
+    assert_eq!(second.out, "Nothing to do: 11 as they shall be.\n");
+    assert_eq!(desk.everything().await, before);
+    assert_eq!(desk.app.number("select count(*) from audit").await, audit);
+}
+
+#[tokio::test]
+async fn a_change_is_shown_with_old_and_new_and_nothing_else_is_touched() {
+    let desk = Desk::new().await;
+    desk.apply(&desk.example(), &[]).await;
+    let before = desk.everything().await;
+    let changed = desk
+        .example()
+        .replace("interval_hours: 168", "interval_hours: 336")
+        .replace("events: [report.ready]", "events: [report.ready, report.empty]")
+        .replace("/catch/teams/x", "/catch/teams/another-s3cret");
+
+    let dry = desk.apply(&changed, &["--dry-run"]).await;
+    assert_eq!(desk.everything().await, before);
+    let done = desk.apply(&changed, &[]).await;
+
+    for plan in [&dry.out, &done.out] {
+        assert!(plan.contains("interval_hours: 168 → 336"), "{plan}");
+        assert!(plan.contains("events: report.ready → report.ready, report.empty"), "{plan}");
+        assert!(plan.contains("endpoint.url: http://127.0.0.1/… → (secret)"), "{plan}");
+        assert!(!plan.contains("s3cret"), "{plan}");
+        assert!(plan.contains("To make 0, to change 3, to remove 0; 8 as they shall be."), "{plan}");
+    }
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let reports = desk.app.list("/reports").await;
+    let weekly = reports.iter().find(|report| report["name"] == "Azure usage, weekly").unwrap();
+    assert_eq!(weekly["interval_hours"], 336);
+    assert_eq!(desk.everything().await["accounts"], before["accounts"]);
+    assert!(desk.apply(&changed, &[]).await.out.starts_with("Nothing to do"));
+}
+
+#[tokio::test]
+async fn the_text_of_a_query_changes_for_the_reports_that_name_it() {
+    let desk = Desk::new().await;
+    desk.apply(&desk.example(), &[]).await;
+    let changed =
+        desk.example().replace("SELECT CustomerName, Month, MonthlyActiveUsers", "SELECT Month, MonthlyActiveUsers");
+
+    let done = desk.apply(&changed, &[]).await;
+
+    assert_eq!(done.code, Some(0), "{}\n{}", done.out, done.err);
+    let reports = desk.app.list("/reports").await;
+    let daily = reports.iter().find(|report| report["name"] == "Office usage, daily").unwrap();
+    assert_eq!(daily["query"], "SELECT Month, MonthlyActiveUsers FROM OfficeUsage TIMESPAN LAST_MONTH");
+    assert!(desk.apply(&changed, &[]).await.out.starts_with("Nothing to do"));
+}
+
+#[tokio::test]
+async fn what_fails_in_the_middle_leaves_what_is_done_and_the_next_run_goes_on() {
+    let desk = Desk::new().await;
+    let wrong = desk.example().replace("interval_hours: 168", "interval_hours: 3");
+
+    let failed = desk.apply(&wrong, &[]).await;
+
+    assert_eq!(failed.code, Some(1));
+    assert!(failed.out.contains("made     report Contoso/Office usage, daily"), "{}", failed.out);
+    for part in ["report Contoso/Azure usage, weekly was not made", "5 of 11 steps are done", "interval_hours: must be"]
+    {
+        assert!(failed.err.contains(part), "{part} is missing in {}", failed.err);
+    }
+    assert_eq!(desk.names("reports").await, ["Office usage, daily"]);
+    assert!(desk.names("subscriptions").await.is_empty());
+
+    let mended = desk.apply(&desk.example(), &[]).await;
+
+    assert_eq!(mended.code, Some(0), "{}", mended.err);
+    assert!(mended.out.contains("To make 6, to change 0, to remove 0; 5 as they shall be."), "{}", mended.out);
+    assert_eq!(desk.names("subscriptions").await.len(), 4);
+}
+
+#[tokio::test]
+async fn only_prune_removes_what_the_file_does_not_name_and_only_of_lists_that_it_has() {
+    let desk = Desk::new().await;
+    desk.apply(&desk.example(), &[]).await;
+    let without_loader = desk.example().split("  - name: Loader").next().unwrap().to_owned();
+    let smaller = drop_report(&without_loader, "Azure usage, weekly");
+
+    let kept = desk.apply(&smaller, &[]).await;
+    assert!(kept.out.contains("?  subscription Loader  (not in the file: --prune removes it)"), "{}", kept.out);
+    assert!(kept.out.contains("Nothing to do"), "{}", kept.out);
+    assert_eq!(desk.names("subscriptions").await.len(), 4);
+    let pruned = desk.apply(&smaller, &["--prune"]).await;
+
+    assert_eq!(pruned.code, Some(0), "{}", pruned.err);
+    assert!(pruned.out.contains("To make 0, to change 0, to remove 2; 9 as they shall be."), "{}", pruned.out);
+    assert_eq!(desk.names("subscriptions").await, ["Ann", "Ops", "Sales"]);
+    assert_eq!(desk.names("reports").await, ["Office usage, daily", "Orders"]);
+    let again = desk.apply("subscriptions: []", &["--prune"]).await;
+    assert_eq!(again.code, Some(0), "{}", again.err);
+    assert!(desk.names("subscriptions").await.is_empty());
+    assert_eq!(desk.names("reports").await.len(), 2);
+    assert_eq!(desk.names("accounts").await.len(), 2);
+}
+
+/// The file without one report.
+fn drop_report(text: &str, name: &str) -> String {
+    let Some((before, rest)) = text.split_once(&format!("  - name: {name}\n")) else { return text.to_owned() };
+    let end = rest.find("\n  - name: ").unwrap() + 1;
+    format!("{before}{}", &rest[end..])
+}
+
+#[tokio::test]
+async fn a_token_that_was_rotated_is_not_overwritten_by_the_first_one_and_a_new_secret_is_noticed() {
+    let desk = Desk::new().await;
+    desk.apply(&desk.example(), &[]).await;
+
+    let same = desk.apply(&desk.example(), &[]).await;
+    let newer = [SECRETS[0], ("CONTOSO_REFRESH_TOKEN", "another-refresh-token")];
+    let other = desk.apply_with(&desk.example(), &["--dry-run"], &newer).await;
+
+    assert!(same.out.starts_with("Nothing to do"), "{}", same.out);
+    assert!(other.out.contains("~  account      Contoso\n      refresh_token: (secret) → (secret)"), "{}", other.out);
+    assert!(!other.out.contains("another-refresh-token"));
+}
+
+#[tokio::test]
+async fn a_start_long_ago_is_a_rhythm() {
+    let desk = Desk::new().await;
+    let account = desk.app.account().await;
+    let file = |start: &str| {
+        format!(
+            "reports:\n  - {{name: Daily, account: Contoso, interval_hours: 24, start_at: {start},\n      \
+             select: 'SELECT Month FROM OfficeUsage'}}\n"
+        )
+    };
+
+    let made = desk.apply(&file("2020-01-01T06:00:00Z"), &[]).await;
+    let again = desk.apply(&file("2020-01-01T06:00:00Z"), &[]).await;
+    let same_rhythm = desk.apply(&file("2021-02-03T06:00:00Z"), &[]).await;
+    let other_rhythm = desk.apply(&file("2020-01-01T09:00:00Z"), &["--dry-run"]).await;
+
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    let reports = desk.app.list(&format!("/reports?account_id={account}")).await;
+    assert_eq!(reports[0]["start_at"], "2026-01-06T06:00:00Z");
+    assert!(again.out.starts_with("Nothing to do"), "{}", again.out);
+    assert!(same_rhythm.out.starts_with("Nothing to do"), "{}", same_rhythm.out);
+    assert!(other_rhythm.out.contains("start_at: 2026-01-06T06:00:00Z → 2026-01-06T09:00:00Z"), "{}", other_rhythm.out);
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_clear_is_told_with_what_it_may_be() {
+    let desk = Desk::new().await;
+    let first = desk.app.subscribe("slack").await;
+    let second = desk.app.subscribe("slack").await;
+    desk.app.account().await;
+    desk.app.marketplace_account().await;
+    let file = "\
+reports:
+  - {name: Same, account: Contoso, interval_hours: 24, select: SELECT Month FROM OfficeUsage}
+  - {name: Same, account: Marketplace, interval_hours: 24, select: SELECT OrderId FROM ISVOrder}
+subscriptions:
+  - {name: Ops, endpoint: {channel: email, to: a@example.com}, reports: [Same, Contoso/Same, Nowhere]}
+";
+    let double = "subscriptions:\n  - {name: slack, endpoint: {channel: email, to: a@example.com}}\n";
+
+    let unclear = desk.apply(file, &[]).await;
+    let twice = desk.apply(double, &[]).await;
+
+    assert_eq!((unclear.code, twice.code), (Some(1), Some(1)));
+    let expected = ["\"Same\" may be \"Contoso/Same\" or \"Marketplace/Same\"", "there is no report \"Nowhere\""];
+    assert!(expected.iter().all(|part| unclear.err.contains(part)), "{}", unclear.err);
+    assert!(unclear.err.starts_with("error: 2 things are wrong"), "{}", unclear.err);
+    for id in [&first["id"], &second["id"]] {
+        assert!(twice.err.contains(id.as_str().unwrap()), "{}", twice.err);
+    }
+    assert!(desk.names("reports").await.is_empty());
+}
+
+#[tokio::test]
+async fn everything_wrong_is_told_at_once_with_its_line_before_anybody_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "\
+accounts:
+  - {name: A, program: mpn, tenant_id: t, client_id: c, grant: refresh_token, colour: red}
+  - {name: B, program: mpx, tenant_id: t, client_id: c, grant: refresh_token}
+  - {name: C, program: mpn, tenant_id: t, client_id: c, grant: client_credentials, client_secret: plain-s3cret}
+  - {name: C, program: mpn, tenant_id: t, client_id: c, grant: refresh_token, refresh_token: env:NOT_SET_ANYWHERE}
+reports:
+  - {name: R, account: A, interval_hours: 24}
+  - {name: S, account: A, interval_hours: daily, select: SELECT Month FROM OfficeUsage}
+";
+
+    let ended = apply(folder.path(), "http://127.0.0.1:1", file, &[], &[]).await;
+
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
+    let expected = [
+        "error: 7 things are wrong with tidings.yaml; nothing was changed",
+        "tidings.yaml:2: accounts[0] \"A\": unknown field `colour`",
+        "tidings.yaml:3: accounts[1] \"B\".program: unknown variant `mpx`",
+        "tidings.yaml:4: accounts[2] \"C\".client_secret: must say where the secret is: env:NAME or file:PATH",
+        "tidings.yaml:5: accounts[3] \"C\".refresh_token: NOT_SET_ANYWHERE is not set",
+        "tidings.yaml:5: accounts[3] \"C\": account C is in line 4 already",
+        "tidings.yaml:7: reports[0] \"R\": give either query",
+        "tidings.yaml:8: reports[1] \"S\".interval_hours: invalid type",
+    ];
+    for line in expected {
+        assert!(ended.err.contains(line), "{line} is missing in\n{}", ended.err);
+    }
+    assert!(!ended.err.contains("plain-s3cret"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn a_machine_gets_one_document_with_what_was_done() {
+    let desk = Desk::new().await;
+    let file = "subscriptions:\n  - {name: Loader, endpoint: {channel: webhook, url: https://hooks.example.com/x}}\n";
+
+    let ended = desk.apply(file, &["--json"]).await;
+
+    let document: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(document["plan"][0]["action"], "create");
+    assert_eq!((&document["done"][0]["name"], &document["done"][0]["done"]), (&json!("Loader"), &json!("made")));
+    assert!(document["done"][0]["secret"].as_str().unwrap().starts_with("whsec_"));
+    assert!(!ended.out.contains("hooks.example.com"), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn the_schema_knows_every_field_of_the_example() {
+    let printed = ended(&mut tidings(&["apply", "--schema"])).await;
+    let schema: Value = serde_json::from_str(&printed.out).unwrap();
+    let example: Value = serde_saphyr::from_str(EXAMPLE).unwrap();
+
+    fits(&schema, &example, "");
+
+    assert_eq!(schema["properties"]["reports"]["items"]["properties"]["interval_hours"]["maximum"], 2160);
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+/// Fails where a value has a field that its schema does not have, or lacks one that it needs.
+fn fits(schema: &Value, value: &Value, path: &str) {
+    // A field with words of its own wraps what it is.
+    let schema = schema["allOf"].get(0).unwrap_or(schema);
+    if let Some(fields) = value.as_object() {
+        assert_eq!(schema["additionalProperties"], false, "{path} may hold anything");
+        for (field, value) in fields {
+            let known = schema["properties"].get(field);
+            fits(
+                known.unwrap_or_else(|| panic!("{path}.{field} is not in the schema")),
+                value,
+                &format!("{path}.{field}"),
+            );
+        }
+        for needed in schema["required"].as_array().into_iter().flatten() {
+            assert!(fields.contains_key(needed.as_str().unwrap()), "{path} lacks {needed}");
+        }
+    }
+    for item in value.as_array().into_iter().flatten() {
+        fits(&schema["items"], item, &format!("{path}[]"));
+    }
+}
+
+#[tokio::test]
+async fn the_service_compares_an_endpoint_that_it_never_shows() {
+    let app = TestApp::start().await;
+    let subscription = app.subscribe("slack").await;
+    let path = format!("/subscriptions/{}/compare", subscription["id"].as_str().unwrap());
+    let url = app.sandbox.url().join("/catch/slack/T0/B0/s3cret-hook").unwrap();
+    let same =
+        json!({ "name": "slack", "endpoint": { "channel": "slack", "url": url.as_str() }, "first_rows": "masked" });
+    let other = json!({ "name": "sales", "endpoint": { "url": format!("{url}x") }, "events": ["report.ready"] });
+
+    assert_eq!(app.post(&path, same).await, json!({ "differs": [] }));
+    assert_eq!(app.post(&path, other).await, json!({ "differs": ["name", "events", "endpoint.url"] }));
+    assert_eq!(app.post(&path, json!({})).await, json!({ "differs": [] }));
+    let (status, answer) = app.call("POST", &path, Some(json!({ "endpoint": { "channel": "email" } }))).await;
+    assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!("endpoint.channel")));
+    assert_eq!(app.get(&path.replace("/compare", "")).await["updated_at"], subscription["updated_at"]);
+}

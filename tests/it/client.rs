@@ -1,0 +1,247 @@
+//! The commands that ask a running service, run as a user runs them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::body::Body;
+use axum::http::{Method, Response};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::support::app::{ADMIN_KEY, TestApp};
+use crate::support::command::{Ended, ended, tidings};
+use crate::support::server::Server;
+
+fn command(url: &str, arguments: &[&str]) -> Command {
+    let mut command = tidings(arguments);
+    command.env("TIDINGS_URL", url).env("TIDINGS_ADMIN_KEY", ADMIN_KEY);
+    command
+}
+
+async fn ask(app: &TestApp, arguments: &[&str]) -> Ended {
+    ended(&mut command(app.url.as_str(), arguments)).await
+}
+
+/// The same, which must succeed; its output.
+async fn asked(app: &TestApp, arguments: &[&str]) -> String {
+    let ended = ask(app, arguments).await;
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {}{}", ended.out, ended.err);
+    ended.out
+}
+
+#[tokio::test]
+async fn whoever_reaches_no_service_is_told_what_to_do() {
+    let (app, home) = (TestApp::start().await, tempfile::tempdir().unwrap());
+    let nobody = ended(&mut command("http://127.0.0.1:1", &["status"])).await;
+    let stranger =
+        ended(command(app.url.as_str(), &["status"]).env("TIDINGS_ADMIN_KEY", "not-a-key-of-this-service")).await;
+    let mut keyless = tidings(&["status", "--url", app.url.as_str(), "--data-dir", home.path().to_str().unwrap()]);
+    let without_key = ended(&mut keyless).await;
+    std::fs::write(home.path().join("admin.key"), format!("{ADMIN_KEY}\n")).unwrap();
+    let with_file = ended(&mut keyless).await;
+    let wrong_use = ended(&mut tidings(&["report", "show"])).await;
+
+    assert_eq!((nobody.code, stranger.code, without_key.code), (Some(1), Some(1), Some(1)));
+    assert!(nobody.err.contains("no service answers at http://127.0.0.1:1/") && nobody.err.contains("`tidings serve`"));
+    assert!(stranger.err.contains("does not know this API key; set TIDINGS_ADMIN_KEY"), "{}", stranger.err);
+    assert!(!stranger.err.contains("not-a-key-of-this-service"));
+    assert!(without_key.err.contains("no API key: ") && without_key.err.contains("admin.key"), "{}", without_key.err);
+    assert_eq!(with_file.code, Some(0), "{}", with_file.err);
+    assert!(with_file.out.contains("mail_is_set\ttrue"), "{}", with_file.out);
+    assert_eq!(wrong_use.code, Some(2));
+}
+
+#[tokio::test]
+async fn things_are_found_by_name_or_id_and_shown_for_scripts_and_programs() {
+    let app = TestApp::start().await;
+    let report = app.registered().await;
+
+    let lines = asked(&app, &["report", "list"]).await;
+    let shown = asked(&app, &["report", "show", "Daily usage"]).await;
+    let by_id: Value = serde_json::from_str(&asked(&app, &["report", "show", &report, "--json"]).await).unwrap();
+    let paused = ask(&app, &["report", "show", "Weekly usage"]).await;
+
+    let fields: Vec<&str> = lines.trim_end().split('\t').collect();
+    assert_eq!((fields[0], fields[1], fields.last()), ("Daily usage", "registered", Some(&report.as_str())));
+    assert!(shown.starts_with(&format!("name\tDaily usage\nid\t{report}\nstate\tregistered\n")), "{shown}");
+    assert_eq!(by_id["id"], report.as_str());
+    assert_eq!(paused.code, Some(1));
+    assert!(paused.err.contains("there is no report \"Weekly usage\"; `tidings report list`"), "{}", paused.err);
+}
+
+#[tokio::test]
+async fn a_name_that_several_have_is_told_with_their_ids() {
+    let app = TestApp::start().await;
+    let (first, second) = (app.subscribe("slack").await, app.subscribe("slack").await);
+
+    let ended = ask(&app, &["subscription", "pause", "slack"]).await;
+
+    assert_eq!(ended.code, Some(1));
+    for one in [first, second] {
+        assert!(ended.err.contains(one["id"].as_str().unwrap()), "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_made_without_a_secret_on_the_command_line() {
+    let app = TestApp::start().await;
+    let settings = app.sandbox.world.settings().clone();
+    let (login, api) = (app.sandbox.url().to_string(), app.sandbox.url().join("/insights/v1/mpn").unwrap().to_string());
+    let mut arguments = vec!["account", "add", "Contoso", "--program", "mpn", "--grant", "refresh_token"];
+    arguments.extend(["--tenant-id", &settings.tenant, "--client-id", &settings.client_id]);
+    arguments.extend(["--login-url", &login, "--api-url", &api, "--refresh-token", "env:TOKEN", "--client-secret"]);
+
+    let mut plain = command(app.url.as_str(), &[arguments.as_slice(), &["plain-s3cret"]].concat());
+    let refused = ended(plain.env("TOKEN", settings.refresh_token.expose())).await;
+    let mut named = command(app.url.as_str(), &[arguments.as_slice(), &["env:SECRET"]].concat());
+    named.env("TOKEN", settings.refresh_token.expose()).env("SECRET", settings.client_secret.expose());
+    let made = ended(&mut named).await;
+
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("client_secret: must say where the secret is"), "{}", refused.err);
+    assert!(!refused.err.contains("plain-s3cret"), "{}", refused.err);
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    assert!(made.out.starts_with("name\tContoso\n") && !made.out.contains("sandbox-"), "{}", made.out);
+    let verified = asked(&app, &["account", "verify", "Contoso"]).await;
+    assert!(verified.contains("OfficeUsage"), "{verified}");
+    let wrong = ask(&app, &["account", "change", "Contoso", "--tenant-id", "a b", "--login-url", "nowhere"]).await;
+    assert_eq!(wrong.code, Some(1));
+    for part in ["fields are wrong", "\n  tenant_id: must", "\n  login_url: must"] {
+        assert!(wrong.err.contains(part), "{}", wrong.err);
+    }
+}
+
+#[tokio::test]
+async fn a_report_goes_through_its_life_by_command() {
+    let app = TestApp::start().await;
+    app.account().await;
+    let query = "SELECT Month, CustomerName FROM OfficeUsage TIMESPAN LAST_MONTH";
+
+    asked(&app, &["query", "add", "Usage", query]).await;
+    let added = ["report", "add", "Daily", "--query", "Usage", "--interval-hours", "24"];
+    let added = asked(&app, &added).await;
+    app.drain().await;
+    asked(&app, &["subscription", "add", "Ann", "--channel", "email", "--to", "a@example.com", "--report", "Daily"])
+        .await;
+    let neither = ask(&app, &["report", "add", "Weekly", "--interval-hours", "168"]).await;
+    let retired = app.list("/reports").await[0]["id"].as_str().unwrap().to_owned();
+    let (status, _) = app.call_and_drain("DELETE", &format!("/reports/{retired}"), None).await;
+
+    assert!(added.contains("state\tdraft") && added.contains(query), "{added}");
+    assert_eq!(neither.code, Some(2));
+    let subscription = &app.list("/subscriptions").await[0];
+    assert_eq!(subscription["report_ids"], json!([retired]));
+    assert_eq!(status, 204);
+    let gone = ask(&app, &["report", "check", "Daily"]).await;
+    assert!(gone.err.contains("there is no report \"Daily\""), "{}", gone.err);
+    asked(&app, &["subscription", "remove", "Ann"]).await;
+    assert!(app.list("/subscriptions").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_file_comes_whole_to_the_output_or_to_a_file() {
+    let app = TestApp::start().await;
+    let report = app.told().await;
+    let file = app.list("/files").await[0].clone();
+    let (id, folder) = (file["id"].as_str().unwrap(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("usage.csv");
+
+    let printed = asked(&app, &["file", "get", id]).await;
+    let said = asked(&app, &["file", "get", "--report", &report, "--output", path.to_str().unwrap()]).await;
+
+    assert_eq!(printed.len() as u64, file["size_bytes"].as_u64().unwrap());
+    assert!(printed.starts_with("CustomerName,Month,MonthlyActiveUsers"), "{}", &printed[..80]);
+    assert_eq!((said.as_str(), std::fs::read_to_string(&path).unwrap()), ("", printed));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn events_are_followed_from_a_number_on_until_nobody_reads() {
+    let app = TestApp::start().await;
+    app.told().await;
+    let mut following = command(app.url.as_str(), &["event", "follow", "--after", "0", "--json"]);
+    let mut child = following.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+
+    let first: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+    drop(lines);
+    let subscription = app.subscribe("slack").await;
+    let test = format!("/subscriptions/{}/test", subscription["id"].as_str().unwrap());
+    app.post(&test, json!({})).await;
+    app.drain().await;
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), child.wait()).await.unwrap().unwrap();
+
+    assert_eq!((&first["seq"], &first["kind"]), (&json!(1), &json!("report.ready")));
+    assert_eq!(ended.code(), Some(0));
+}
+
+/// A service whose account is signed in to: waiting at first, then in this state.
+async fn signing_in(state: &'static str) -> Server {
+    let asked = std::sync::Arc::new(AtomicUsize::new(0));
+    Server::start(move |taken| {
+        let asked = asked.clone();
+        async move {
+            let answer = if taken.uri.path().ends_with("/sign-in") {
+                let begun = taken.method == Method::POST || asked.fetch_add(1, Ordering::SeqCst) == 0;
+                json!({ "state": if begun { "waiting" } else { state }, "user_code": "ABCD-EFGH",
+                        "verification_uri": "https://login.example.com/device", "message": "go there",
+                        "expires_at": "2099-01-01T00:00:00Z", "interval_seconds": 5,
+                        "failure": if begun { Value::Null } else { "the person said no".into() } })
+            } else {
+                json!({ "items": [{ "id": "a1", "name": "Contoso" }], "next_cursor": null })
+            };
+            Response::builder().header("content-type", "application/json").body(Body::from(answer.to_string())).unwrap()
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_sign_in_shows_the_code_and_waits_for_its_end() {
+    for (state, code, said) in [
+        ("done", 0, "Signed in: the work of \"Contoso\" goes on.\n"),
+        ("failed", 1, "the sign-in failed: the person said no"),
+        ("expired", 1, "run the same command for a new one"),
+    ] {
+        let service = signing_in(state).await;
+
+        let ended = ended(&mut command(service.url.as_str(), &["account", "sign-in", "Contoso"])).await;
+
+        assert_eq!(ended.code, Some(code), "{}", ended.err);
+        assert!(
+            ended.err.contains("https://login.example.com/device") && ended.err.contains("ABCD-EFGH"),
+            "{}",
+            ended.err
+        );
+        assert!(if code == 0 { ended.out == said } else { ended.err.contains(said) }, "{}{}", ended.out, ended.err);
+        let begun = service.taken().iter().filter(|taken| taken.method == Method::POST).count();
+        assert_eq!((begun, service.taken().len()), (1, 4));
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_again_after_a_lost_answer_is_done_once() {
+    let app = TestApp::start().await;
+    let (lost, other) = (std::sync::Arc::new(AtomicUsize::new(0)), app.url.clone());
+    let between = Server::start(move |taken| {
+        let (lost, other) = (lost.clone(), other.clone());
+        async move {
+            let (status, body) = crate::support::server::hand_on(&other, &taken).await;
+            let first = taken.method == Method::POST && lost.fetch_add(1, Ordering::SeqCst) == 0;
+            let body = if first {
+                Body::from_stream(futures_util::stream::once(async { Err::<String, _>("cut") }))
+            } else {
+                body.into()
+            };
+            Response::builder().status(status).body(body).unwrap()
+        }
+    })
+    .await;
+
+    let mut add =
+        command(between.url.as_str(), &["subscription", "add", "Ann", "--channel", "email", "--to", "a@example.com"]);
+    let ended = ended(&mut add).await;
+
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert_eq!(app.list("/subscriptions").await.len(), 1);
+}
