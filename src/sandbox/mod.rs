@@ -15,12 +15,14 @@
 
 mod api;
 mod blob;
+mod callback;
 mod catcher;
 mod clockwork;
 mod datasets;
 pub mod fault;
 pub mod handle;
 mod ids;
+mod language;
 mod page;
 mod rows;
 mod rules;
@@ -47,7 +49,7 @@ use url::Url;
 pub use fault::{Fault, UnknownFault};
 pub use handle::Handle;
 pub use page::router;
-pub use settings::{Account, Settings};
+pub use settings::{Account, Casing, DefaultExecutions, Encoding, NextLinks, Settings};
 
 use crate::clock::Clock;
 use crate::secret::{Keyring, Secret, digest};
