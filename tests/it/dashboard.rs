@@ -67,6 +67,7 @@ async fn place() -> Place {
         guard: Guard::new(&["127.0.0.0/8".parse().unwrap()]),
         proxy: None,
         download_hosts: DownloadHosts::default(),
+        calls_per_second: 1000,
         keyring: Keyring::parse(&Keyring::generate()).unwrap(),
         admin_key: Some(Secret::new(KEY)),
         local_key: None,
