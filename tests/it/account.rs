@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidings::account::{Credentials, Draft, Grant, ProgramName, store};
+use tidings::account::{Credentials, Draft, Grant, ProgramName, TokenVersion, store};
 use tidings::sandbox::Fault;
 use tidings::secret::{Keyring, Secret};
 
@@ -278,6 +278,8 @@ async fn the_same_credential_is_known_again_after_the_service_key_was_replaced()
         tenant_id: "contoso".into(),
         client_id: "client".into(),
         grant: Grant::RefreshToken,
+        token_version: TokenVersion::One,
+        client_secret_expires_at: None,
         login_url: None,
         api_url: None,
         username: None,

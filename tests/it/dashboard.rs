@@ -114,6 +114,8 @@ impl Place {
             tenant_id: "contoso".into(),
             client_id: "client".into(),
             grant: Grant::RefreshToken,
+            token_version: account::TokenVersion::One,
+            client_secret_expires_at: None,
             login_url: None,
             api_url: Some("http://127.0.0.1:9000/insights".into()),
             username: None,
