@@ -26,6 +26,9 @@ pub(super) struct Arguments {
     /// Something that goes wrong at its next occasion; may be given again, the same one too
     #[arg(long = "fault", value_name = "NAME", value_parser = fault())]
     faults: Vec<Fault>,
+    /// The first use of a new refresh token revokes the older ones of its chain
+    #[arg(long)]
+    strict_refresh: bool,
     /// How many times sooner than scheduled an occurrence is due
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
@@ -53,7 +56,7 @@ pub(super) struct Arguments {
 }
 
 fn fault() -> impl TypedValueParser<Value = Fault> {
-    PossibleValuesParser::new(Fault::ALL.map(Fault::name)).try_map(|name| name.parse::<Fault>())
+    PossibleValuesParser::new(Fault::ALL.iter().map(|fault| fault.name())).try_map(|name| name.parse::<Fault>())
 }
 
 impl Arguments {
@@ -69,6 +72,7 @@ impl Arguments {
             refresh_token: self.refresh_token.unwrap_or(sample.refresh_token),
             username: self.username.unwrap_or(sample.username),
             password: self.password.unwrap_or(sample.password),
+            strict_refresh: self.strict_refresh,
             speed: self.speed,
             rows: self.rows,
             faults: self.faults,

@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::{Fault, Faults};
 use super::handle::Handle;
+use super::ids::Ids;
 use super::world::{
     Answer, CallbackMethod, CallbackSent, Execution, ExecutionStatus, FileSpec, NextFiles, Report, ReportStatus,
-    Schedule, World, new_id,
+    Schedule, World,
 };
 
 const TICK: Duration = Duration::from_millis(50);
@@ -61,14 +62,14 @@ pub(super) async fn send(handle: &Handle, calls: Vec<Call>) {
 
 /// Brings the world to this moment and tells which callbacks that caused.
 pub(super) fn advance(world: &mut World, now: DateTime<Utc>, pace: Pace) -> Vec<Call> {
-    let World { reports, faults, next_files, .. } = world;
+    let World { reports, faults, ids, next_files, .. } = world;
     let mut calls = Vec::new();
     for report in reports {
         for _ in 0..OCCURRENCES_AT_ONCE {
             let Some((start, schedule)) = due_occurrence(report, now, pace) else { break };
             if report.status == ReportStatus::Active {
                 report.runs += 1;
-                calls.extend(start_execution(report, start, true, faults));
+                calls.extend(start_execution(report, start, true, faults, ids));
             }
             report.next_start = following(report, &schedule);
         }
@@ -89,6 +90,7 @@ pub(super) fn start_execution(
     due_at: DateTime<Utc>,
     with_callback: bool,
     faults: &mut Faults,
+    ids: &mut Ids,
 ) -> Option<Call> {
     let early = with_callback && report.terms.callback_url.is_some() && faults.take(Fault::CallbackEarly);
     let file = FileSpec {
@@ -98,7 +100,7 @@ pub(super) fn start_execution(
         edition: report.executions.len() as u64,
     };
     report.add_execution(Execution {
-        id: new_id(),
+        id: ids.next(),
         status: ExecutionStatus::Pending,
         due_at,
         generated_at: None,

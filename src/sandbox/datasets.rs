@@ -76,7 +76,7 @@ pub(super) fn system_queries() -> Vec<Query> {
             name: format!("{} system query", dataset.name),
             description: None,
             text: format!("SELECT {} FROM {}", dataset.columns().collect::<Vec<_>>().join(","), dataset.name),
-            system: true,
+            account: None,
             created_at: DateTime::from_timestamp(SYSTEM_QUERIES_MADE_AT, 0).unwrap_or_default(),
         })
         .collect()

@@ -1,66 +1,59 @@
 //! What goes wrong on purpose, by name.
 //!
-//! A fault happens a counted number of times, at the next occasions, and in the order of those occasions: the same calls
-//! meet the same faults in every run. What is not counted never happens.
+//! A fault happens a counted number of times at its next occasions, or at a rate that is drawn from the sandbox's seed: the
+//! same calls meet the same faults in every run. What is neither counted nor rated never happens.
 
 use std::collections::BTreeMap;
 
-/// Something that goes wrong at its next occasion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fault {
-    /// An execution completes and nobody is called.
-    CallbackLost,
-    /// The same callback is sent two times.
-    CallbackTwice,
-    /// The callback comes when the execution starts, before it shows as completed.
-    CallbackEarly,
-    /// The next secure link is past its end when it is handed out.
-    LinkExpired,
-    /// The connection closes after half of the bytes that were announced.
-    DownloadCut,
-    /// The API answers 429 with a `Retry-After`.
-    Throttled,
-    /// The API answers 500.
-    ServerError,
-    /// The API answers 401 to a token that is good.
-    TokenRefused,
-    /// The sign-in demands a person with a second factor.
-    SignInRequired,
-    /// An execution ends as failed, and nobody is called.
-    ExecutionFailed,
+use super::ids::mixed;
+
+macro_rules! faults {
+    ($($fault:ident $name:literal $about:literal)+) => {
+        /// Something that goes wrong at its next occasion.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        pub enum Fault {
+            $(#[doc = $about] #[serde(rename = $name)] $fault,)+
+        }
+
+        impl Fault {
+            /// Every fault there is.
+            pub const ALL: &[Self] = &[$(Self::$fault),+];
+
+            /// Its name on the command line and in JSON.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$fault => $name,)+ }
+            }
+
+            /// What it does, in a sentence.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$fault => $about,)+ }
+            }
+        }
+    };
 }
 
-impl Fault {
-    /// Every fault there is.
-    pub const ALL: [Self; 10] = [
-        Self::CallbackLost,
-        Self::CallbackTwice,
-        Self::CallbackEarly,
-        Self::LinkExpired,
-        Self::DownloadCut,
-        Self::Throttled,
-        Self::ServerError,
-        Self::TokenRefused,
-        Self::SignInRequired,
-        Self::ExecutionFailed,
-    ];
-
-    /// Its name on the command line and in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CallbackLost => "callback-lost",
-            Self::CallbackTwice => "callback-twice",
-            Self::CallbackEarly => "callback-early",
-            Self::LinkExpired => "link-expired",
-            Self::DownloadCut => "download-cut",
-            Self::Throttled => "throttled",
-            Self::ServerError => "server-error",
-            Self::TokenRefused => "token-refused",
-            Self::SignInRequired => "sign-in-required",
-            Self::ExecutionFailed => "execution-failed",
-        }
-    }
+faults! {
+    CallbackLost "callback-lost" "An execution completes and nobody is called."
+    CallbackTwice "callback-twice" "The same callback is sent two times."
+    CallbackEarly "callback-early" "The callback comes when the execution starts, before it shows as completed."
+    LinkExpired "link-expired" "The next secure link is past its end when it is handed out."
+    DownloadCut "download-cut" "The connection closes after half of the bytes that were announced."
+    Throttled "throttled" "The API answers 429 with a `Retry-After`."
+    ServerError "server-error" "The API answers 500."
+    TokenRefused "token-refused" "The API answers 401 to a token that is good."
+    MfaRequired "mfa-required" "The API answers 401 with `WWW-Authenticate` and no body, as it did to users without a second factor."
+    Mfa900421 "mfa-900421" "The API answers 401 with the code 900421, as it does since 2026 to users without a second factor."
+    ExecutionFailed "execution-failed" "An execution ends as failed, and nobody is called."
+    SignInRequired "sign-in-required" "The sign-in demands a second factor (50076)."
+    MfaRegistration "mfa-registration" "The sign-in demands that the user registers for a second factor (50079)."
+    SignInBlocked "sign-in-blocked" "A policy blocks the sign-in (53003)."
+    ConsentMissing "consent-missing" "The sign-in finds that nobody consented to the application (65001)."
+    ResourceMissing "resource-missing" "The sign-in finds the resource missing among the application's permissions (650057)."
+    GrantExpired "grant-expired" "The sign-in finds the grant expired (70008)."
+    RefreshTokenIdle "refresh-token-idle" "The sign-in finds the refresh token unused for more than 90 days (700082)."
+    SecretExpired "secret-expired" "The sign-in finds the application's secret expired (7000222)."
+    ClientRefused "client-refused" "The sign-in refuses the application in the older words for a missing secret (70002)."
+    SignInBusy "sign-in-busy" "The sign-in answers 503 and asks to come back later (90033)."
 }
 
 impl std::fmt::Display for Fault {
@@ -71,28 +64,39 @@ impl std::fmt::Display for Fault {
 
 /// The name is none of the faults'.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no such fault; there are {}", Fault::ALL.map(Fault::name).join(", "))]
+#[error("no such fault; there are {}", names())]
 pub struct UnknownFault;
+
+fn names() -> String {
+    Fault::ALL.iter().map(|fault| fault.name()).collect::<Vec<_>>().join(", ")
+}
 
 impl std::str::FromStr for Fault {
     type Err = UnknownFault;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|fault| fault.name() == text).ok_or(UnknownFault)
+        Self::ALL.iter().copied().find(|fault| fault.name() == text).ok_or(UnknownFault)
     }
 }
 
 /// How often each fault is still to happen.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize)]
 #[serde(transparent)]
 pub struct Faults {
     remaining: BTreeMap<Fault, u32>,
+    #[serde(skip)]
+    rates: BTreeMap<Fault, f64>,
+    /// How often each rated fault had an occasion, so that one fault's draws don't depend on another's.
+    #[serde(skip)]
+    occasions: BTreeMap<Fault, u64>,
+    #[serde(skip)]
+    seed: u64,
 }
 
 impl Faults {
     /// Each of these once; a fault that is listed twice happens twice.
-    pub fn once_each(faults: &[Fault]) -> Self {
-        let mut all = Self::default();
+    pub fn once_each(faults: &[Fault], seed: u64) -> Self {
+        let mut all = Self { seed, ..Self::default() };
         for fault in faults {
             all.times(*fault, 1);
         }
@@ -105,20 +109,46 @@ impl Faults {
         *remaining = remaining.saturating_add(times);
     }
 
+    /// Makes a fault happen at this part of its occasions, between 0 and 1.
+    pub fn rate(&mut self, fault: Fault, rate: f64) {
+        self.rates.insert(fault, rate);
+        self.rates.retain(|_, rate| *rate > 0.0);
+    }
+
+    /// The rates that are not zero.
+    pub fn rates(&self) -> &BTreeMap<Fault, f64> {
+        &self.rates
+    }
+
     /// Nothing goes wrong any more.
     pub fn clear(&mut self) {
         self.remaining.clear();
+        self.rates.clear();
     }
 
-    /// Whether the fault happens at this occasion, which uses it up.
+    /// Whether the fault happens at this occasion, which uses it up where it was counted.
     pub(super) fn take(&mut self, fault: Fault) -> bool {
         match self.remaining.get_mut(&fault) {
             Some(remaining) if *remaining > 0 => {
                 *remaining -= 1;
                 true
             }
-            _ => false,
+            _ => self.rates.get(&fault).copied().is_some_and(|rate| self.draw(fault) < rate),
         }
+    }
+
+    /// The first of these that happens at this occasion.
+    pub(super) fn first_of(&mut self, faults: &[Fault]) -> Option<Fault> {
+        faults.iter().copied().find(|fault| self.take(*fault))
+    }
+
+    /// A number from 0 to below 1 that follows from the seed, the fault and the count of its occasions.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits are kept, which is what fits")]
+    fn draw(&mut self, fault: Fault) -> f64 {
+        let occasion = self.occasions.entry(fault).or_default();
+        *occasion += 1;
+        let number = mixed(self.seed ^ mixed((fault as u64) << 32 | *occasion));
+        (number >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 
@@ -128,7 +158,7 @@ mod tests {
 
     #[test]
     fn every_fault_is_found_by_the_name_it_shows() {
-        for fault in Fault::ALL {
+        for fault in Fault::ALL.iter().copied() {
             assert_eq!(fault.to_string().parse(), Ok(fault));
             assert_eq!(serde_json::to_value(fault).unwrap(), fault.name());
         }
@@ -137,10 +167,25 @@ mod tests {
 
     #[test]
     fn a_fault_happens_as_often_as_it_was_asked_for() {
-        let mut faults = Faults::once_each(&[Fault::Throttled]);
+        let mut faults = Faults::once_each(&[Fault::Throttled], 1);
         faults.times(Fault::Throttled, 1);
 
         assert_eq!([(); 3].map(|()| faults.take(Fault::Throttled)), [true, true, false]);
         assert!(!faults.take(Fault::ServerError));
+    }
+
+    #[test]
+    fn a_rate_is_about_kept_and_the_same_seed_draws_the_same() {
+        let drawn = |seed| {
+            let mut faults = Faults::once_each(&[], seed);
+            faults.rate(Fault::Throttled, 0.1);
+            (0..1_000).map(|_| faults.take(Fault::Throttled)).collect::<Vec<_>>()
+        };
+
+        let happened = drawn(7).iter().filter(|happens| **happens).count();
+
+        assert!((60..140).contains(&happened), "{happened}");
+        assert_eq!(drawn(7), drawn(7));
+        assert_ne!(drawn(7), drawn(8));
     }
 }

@@ -2,16 +2,18 @@
 //!
 //! Clones share one world behind a lock that is never held across an await.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
-use super::Settings;
 use super::clockwork::{self, Call, Pace};
 use super::fault::{Fault, Faults};
-use super::world::{CallbackSent, Caught, Counts, Report, ReportStatus, World};
+use super::settings::{Account, Settings};
+use super::sign_in;
+use super::world::{CallbackSent, Caller, Caught, Counts, Program, Report, ReportStatus, World};
 use crate::clock::Clock;
 use crate::secret::Keyring;
 
@@ -27,7 +29,11 @@ pub struct Handle {
 struct Shared {
     world: Mutex<World>,
     clock: Clock,
+    /// How far the sandbox's time is ahead of the clock's, in microseconds: nothing else in the process follows it.
+    ahead: AtomicI64,
+    started_at: DateTime<Utc>,
     settings: Settings,
+    accounts: Vec<Account>,
     keys: Keyring,
     url: Url,
     client: reqwest::Client,
@@ -40,8 +46,11 @@ impl Handle {
             .timeout(CALLBACK_TIMEOUT)
             .no_proxy()
             .build()?;
-        let world = Mutex::new(World::new(settings.rows, Faults::once_each(&settings.faults)));
-        Ok(Self { shared: Arc::new(Shared { world, clock, settings, keys, url, client }) })
+        let faults = Faults::once_each(&settings.faults, settings.seed);
+        let world = Mutex::new(World::new(settings.rows, faults, settings.seed));
+        let (started_at, accounts) = (clock.now(), settings.all_accounts());
+        let ahead = AtomicI64::default();
+        Ok(Self { shared: Arc::new(Shared { world, clock, ahead, started_at, settings, accounts, keys, url, client }) })
     }
 
     /// Does all that is due now, and returns when the callbacks that this caused are answered.
@@ -57,6 +66,11 @@ impl Handle {
     /// Makes a fault happen at its next so many occasions.
     pub fn fault_times(&self, fault: Fault, times: u32) {
         self.with(|world| world.faults.times(fault, times));
+    }
+
+    /// Makes a fault happen at this part of its occasions, between 0 (never) and 1 (always).
+    pub fn fault_rate(&self, fault: Fault, rate: f64) {
+        self.with(|world| world.faults.rate(fault, rate));
     }
 
     /// Nothing goes wrong any more.
@@ -99,16 +113,59 @@ impl Handle {
     pub async fn run_report_now(&self, report_id: &str) -> Option<String> {
         let now = self.now();
         let (id, early) = self.with(|world| {
-            let World { reports, faults, .. } = world;
+            let World { reports, faults, ids, .. } = world;
             let report = reports.iter_mut().find(|report| report.id.eq_ignore_ascii_case(report_id))?;
             if report.status != ReportStatus::Active {
                 return None;
             }
-            let early = clockwork::start_execution(report, now, true, faults);
+            let early = clockwork::start_execution(report, now, true, faults, ids);
             Some((report.executions.back()?.id.clone(), early))
         })?;
         clockwork::send(self, early.into_iter().collect()).await;
         Some(id)
+    }
+
+    /// Confirms a device code as a person with a second factor would; false when no such code waits.
+    pub fn approve_device(&self, user_code: &str) -> bool {
+        sign_in::confirm(self, user_code, true, None)
+    }
+
+    /// Declines a device code; false when no such code waits.
+    pub fn decline_device(&self, user_code: &str) -> bool {
+        sign_in::confirm(self, user_code, false, None)
+    }
+
+    /// Every token given so far is refused from now on, access and refresh tokens alike, the first ones too.
+    pub fn revoke_tokens(&self) {
+        self.with(|world| world.sign_ins.generation += 1);
+    }
+
+    /// Demands a second factor, or no longer: passwords and older refresh tokens are then refused by the sign-in, and
+    /// access tokens that were got without one by the API. A device code that is confirmed afterwards meets the demand.
+    pub fn demand_mfa(&self, demanded: bool) {
+        self.with(|world| world.sign_ins.demand_mfa(demanded));
+    }
+
+    /// The sandbox's own time.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.shared.clock.now() + TimeDelta::microseconds(self.shared.ahead.load(Ordering::SeqCst))
+    }
+
+    /// Moves the sandbox's own time forwards; the clock that it was started with stays as it is.
+    pub fn advance_clock(&self, by: Duration) {
+        let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        self.shared.ahead.fetch_add(by, Ordering::SeqCst);
+    }
+
+    /// Sets the sandbox's own time; it goes on from there.
+    pub fn set_clock(&self, now: DateTime<Utc>) {
+        let ahead = (now - self.shared.clock.now()).num_microseconds().unwrap_or_default();
+        self.shared.ahead.store(ahead, Ordering::SeqCst);
+    }
+
+    /// Everyone who may sign in; the first is that of the settings' own fields.
+    pub fn accounts(&self) -> &[Account] {
+        &self.shared.accounts
     }
 
     /// How others reach it.
@@ -121,8 +178,20 @@ impl Handle {
         &self.shared.settings
     }
 
-    pub(super) fn now(&self) -> DateTime<Utc> {
-        self.shared.clock.now()
+    pub(super) fn account(&self, number: usize) -> &Account {
+        &self.shared.accounts[number]
+    }
+
+    /// How the API names the user behind a caller: by name, in cmp by a number.
+    pub(super) fn user(&self, caller: Caller) -> String {
+        match caller.program {
+            Program::Mpn => self.account(caller.account).username.clone(),
+            Program::Cmp => (142_344_300 + caller.account).to_string(),
+        }
+    }
+
+    pub(super) fn started_at(&self) -> DateTime<Utc> {
+        self.shared.started_at
     }
 
     pub(super) fn keys(&self) -> &Keyring {

@@ -7,11 +7,11 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `/{tenant}/oauth2/token`, `/{tenant}/oauth2/v2.0/token` | sign-in |
+//! | `/{tenant}/oauth2/token`, `/{tenant}/oauth2/v2.0/token`, `/{tenant}/oauth2/v2.0/devicecode` | sign-in |
 //! | `/insights/v1/mpn`, `/insights/v1/cmp`, `/insights/v1.1/cmp` | the API |
 //! | `/blob/…` | files behind secure links |
 //! | `/catch/slack/…`, `/catch/teams/…`, `/catch/webhook/…` | the catcher |
-//! | `/sandbox` | the page |
+//! | `/sandbox`, `/sandbox/device` | the page, and where a person confirms a device code |
 
 mod api;
 mod blob;
@@ -20,15 +20,17 @@ mod clockwork;
 mod datasets;
 pub mod fault;
 pub mod handle;
+mod ids;
 mod page;
 mod rows;
 mod rules;
+pub mod settings;
 mod sign_in;
 mod smtp;
 pub mod world;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -45,63 +47,12 @@ use url::Url;
 pub use fault::{Fault, UnknownFault};
 pub use handle::Handle;
 pub use page::router;
+pub use settings::{Account, Settings};
 
 use crate::clock::Clock;
 use crate::secret::{Keyring, Secret, digest};
 
 const STOP_WITHIN: Duration = Duration::from_secs(1);
-
-/// How a sandbox is to be. The defaults are a sample tenant on ports of this machine that happen to be free.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub listen: SocketAddr,
-    /// None: no mail is caught.
-    pub smtp_listen: Option<SocketAddr>,
-    /// How others reach it, for secure links; none: by the address that it listens on.
-    pub public_url: Option<Url>,
-    pub tenant: String,
-    pub client_id: String,
-    pub client_secret: Secret,
-    /// The first refresh token; each answer of the sign-in brings a newer one, and all of them stay good.
-    pub refresh_token: Secret,
-    pub username: String,
-    pub password: Secret,
-    /// How many times sooner than scheduled an occurrence is due.
-    pub speed: f64,
-    /// From the start of an execution to its end.
-    pub run_time: Duration,
-    /// Rows of each file.
-    pub rows: u64,
-    /// Each happens once; one that is listed twice happens twice.
-    pub faults: Vec<Fault>,
-    /// Whether time passes by itself; else only when [`Handle::tick`] is called.
-    pub ticking: bool,
-    /// The same seed gives the same rows.
-    pub seed: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self {
-            listen: anywhere,
-            smtp_listen: Some(anywhere),
-            public_url: None,
-            tenant: "5a4d8f0e-1111-4c6b-9b8e-000000000001".to_owned(),
-            client_id: "5a4d8f0e-2222-4c6b-9b8e-000000000002".to_owned(),
-            client_secret: Secret::new("sandbox-client-secret"),
-            refresh_token: Secret::new("sandbox-refresh-token"),
-            username: "reports@contoso.example".to_owned(),
-            password: Secret::new("sandbox-password"),
-            speed: 1.0,
-            run_time: Duration::from_secs(2),
-            rows: 1_000,
-            faults: Vec::new(),
-            ticking: true,
-            seed: 1,
-        }
-    }
-}
 
 /// A running sandbox; it ends when it is stopped or dropped.
 #[derive(Debug)]
@@ -135,11 +86,9 @@ impl Sandbox {
     }
 }
 
-/// Starts a sandbox. Fails when an address is taken or the speed is no sensible number.
+/// Starts a sandbox. Fails when an address is taken, the speed is no sensible number or a certificate can't be read.
 pub async fn start(settings: Settings, clock: Clock) -> io::Result<Sandbox> {
-    if !(1e-3..=1e9).contains(&settings.speed) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the speed must be between 0.001 and 1000000000"));
-    }
+    check(&settings).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
     let listener = TcpListener::bind(settings.listen).await?;
     let smtp_listener = match settings.smtp_listen {
         Some(address) => Some(TcpListener::bind(address).await?),
@@ -161,6 +110,17 @@ pub async fn start(settings: Settings, clock: Clock) -> io::Result<Sandbox> {
         tasks.spawn(clockwork::keep_ticking(world.clone(), stop.clone()));
     }
     Ok(Sandbox { world, url, smtp_address, tasks, stop: stop.drop_guard() })
+}
+
+fn check(settings: &Settings) -> Result<(), &'static str> {
+    if !(1e-3..=1e9).contains(&settings.speed) {
+        return Err("the speed must be between 0.001 and 1000000000");
+    }
+    let is_bad = |account: &Account| account.certificate.as_deref().is_some_and(|pem| !sign_in::is_certificate(pem));
+    if settings.all_accounts().iter().any(is_bad) {
+        return Err("a certificate must be one of an RSA key, as PEM");
+    }
+    Ok(())
 }
 
 /// Keys that follow from the client's secret, so that tokens outlive a restart as the real ones outlive ours.

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
+use super::ids::{guid, mixed};
 use super::world::{FileSpec, Format};
 
 const CUSTOMERS: u64 = 997;
@@ -174,19 +175,6 @@ fn words(name: &str) -> &'static [&'static str] {
 
 fn at(number: u64, length: usize) -> usize {
     usize::try_from(number % length as u64).unwrap_or(0)
-}
-
-fn guid(number: u64) -> String {
-    let wide = u128::from(number) << 64 | u128::from(mixed(number));
-    uuid::Builder::from_random_bytes(wide.to_be_bytes()).into_uuid().to_string()
-}
-
-/// Scatters a number over all 64 bits (the finalizer of SplitMix64).
-fn mixed(number: u64) -> u64 {
-    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ number >> 31
 }
 
 #[cfg(test)]

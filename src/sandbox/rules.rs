@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde_json::Value;
 use url::Url;
 
-use super::world::{CallbackMethod, Format, Program, Report, ReportStatus, Schedule, Terms, World, new_id};
+use super::world::{CallbackMethod, Caller, Format, Report, ReportStatus, Schedule, Terms, World, new_id};
 
 const SHORTEST_LEAD: TimeDelta = TimeDelta::hours(4);
 const SHORTEST_INTERVAL: u32 = 4;
@@ -127,9 +127,9 @@ pub(super) fn terms(fields: &Fields, minimum_interval: Option<u32>, now: DateTim
 }
 
 /// Whether one more report with these terms is within the quotas.
-pub(super) fn report_quotas(world: &World, program: Program, terms: &Terms, now: DateTime<Utc>) -> Result<(), Refusal> {
+pub(super) fn report_quotas(world: &World, caller: Caller, terms: &Terms, now: DateTime<Utc>) -> Result<(), Refusal> {
     let count = |counts: &dyn Fn(&Report) -> bool| {
-        world.reports.iter().filter(|report| report.program == program && counts(report)).count()
+        world.reports.iter().filter(|report| caller.has(report) && counts(report)).count()
     };
     if count(&|report| report.status == ReportStatus::Active) >= MAX_ACTIVE_REPORTS {
         return Err(Refusal::bad("User has exceeded its report creation quota of 50 active reports"));
@@ -142,8 +142,8 @@ pub(super) fn report_quotas(world: &World, program: Program, terms: &Terms, now:
 }
 
 /// Whether one more query is within the quota.
-pub(super) fn query_quota(world: &World, program: Program) -> Result<(), Refusal> {
-    if world.queries.iter().filter(|query| query.program == program && !query.system).count() >= MAX_QUERIES {
+pub(super) fn query_quota(world: &World, caller: Caller) -> Result<(), Refusal> {
+    if world.queries.iter().filter(|query| caller.may_use(query) && query.account.is_some()).count() >= MAX_QUERIES {
         return Err(Refusal::bad("Number of queries exceeded. Delete few queries before creating new queries"));
     }
     Ok(())

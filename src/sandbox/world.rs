@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use super::datasets;
 use super::fault::Faults;
+use super::ids::Ids;
+use super::sign_in::SignIns;
 use crate::secret::random_bytes;
 
 const MAX_REPORTS: usize = 1_000;
@@ -25,6 +27,24 @@ pub enum Program {
     Cmp,
 }
 
+/// Who asks: queries, reports and quotas belong to one account in one product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Caller {
+    pub(super) program: Program,
+    pub(super) account: usize,
+}
+
+impl Caller {
+    pub(super) fn has(self, report: &Report) -> bool {
+        report.program == self.program && report.account == self.account
+    }
+
+    /// Whether it made the query, or nobody did.
+    pub(super) fn may_use(self, query: &Query) -> bool {
+        query.program == self.program && query.account.is_none_or(|account| account == self.account)
+    }
+}
+
 /// A text of the query language under an id.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Query {
@@ -33,8 +53,8 @@ pub(super) struct Query {
     pub(super) name: String,
     pub(super) description: Option<String>,
     pub(super) text: String,
-    /// Queries that exist from the start can't be deleted.
-    pub(super) system: bool,
+    /// Whose it is; nobody's: it exists from the start and can't be deleted.
+    pub(super) account: Option<usize>,
     pub(super) created_at: DateTime<Utc>,
 }
 
@@ -99,6 +119,8 @@ pub struct Terms {
 pub struct Report {
     pub id: String,
     pub program: Program,
+    /// The number of the account that made it.
+    pub account: usize,
     pub query_id: String,
     pub query: String,
     pub columns: Vec<String>,
@@ -249,6 +271,8 @@ pub(super) struct World {
     pub(super) faults: Faults,
     pub(super) counts: Counts,
     pub(super) next_files: NextFiles,
+    pub(super) ids: Ids,
+    pub(super) sign_ins: SignIns,
 }
 
 /// How files are to be that are yet to be made.
@@ -261,17 +285,18 @@ pub(super) struct NextFiles {
 
 impl World {
     /// A world that has the documented system queries and nothing else.
-    pub(super) fn new(rows: u64, faults: Faults) -> Self {
+    pub(super) fn new(rows: u64, faults: Faults, seed: u64) -> Self {
         let next_files = NextFiles { rows, columns: Vec::new() };
-        Self { queries: datasets::system_queries(), next_files, faults, ..Self::default() }
+        Self { queries: datasets::system_queries(), next_files, faults, ids: Ids::new(seed), ..Self::default() }
     }
 
-    pub(super) fn query(&self, program: Program, id: &str) -> Option<&Query> {
-        self.queries.iter().find(|query| query.program == program && query.id.eq_ignore_ascii_case(id.trim()))
+    /// A query that this caller may use.
+    pub(super) fn query(&self, caller: Caller, id: &str) -> Option<&Query> {
+        self.queries.iter().find(|query| caller.may_use(query) && query.id.eq_ignore_ascii_case(id.trim()))
     }
 
-    pub(super) fn report_mut(&mut self, program: Program, id: &str) -> Option<&mut Report> {
-        self.reports.iter_mut().find(|report| report.program == program && report.id.eq_ignore_ascii_case(id.trim()))
+    pub(super) fn report_mut(&mut self, caller: Caller, id: &str) -> Option<&mut Report> {
+        self.reports.iter_mut().find(|report| caller.has(report) && report.id.eq_ignore_ascii_case(id.trim()))
     }
 
     /// The execution of this id, whose report it may be.

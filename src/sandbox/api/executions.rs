@@ -12,7 +12,7 @@ use crate::sandbox::blob;
 use crate::sandbox::fault::{Fault, Faults};
 use crate::sandbox::handle::Handle;
 use crate::sandbox::rules::Refusal;
-use crate::sandbox::world::{Execution, ExecutionStatus, Program, Report, World, stamp};
+use crate::sandbox::world::{Caller, Execution, ExecutionStatus, Report, World, stamp};
 
 const LISTED_FOR: TimeDelta = TimeDelta::days(90);
 
@@ -24,7 +24,7 @@ struct Wanted<'a> {
 
 pub(super) async fn list(
     State(handle): State<Handle>,
-    Extension(program): Extension<Program>,
+    Extension(caller): Extension<Caller>,
     Path(reports): Path<String>,
     params: Params,
 ) -> Result<Response, Refusal> {
@@ -35,11 +35,11 @@ pub(super) async fn list(
         statuses: statuses(&params)?,
         latest: params.flag("getlatestexecution").unwrap_or(true),
     };
-    let values: Vec<Value> = reports.into_iter().flat_map(|id| of_report(&handle, program, id, &wanted)).collect();
+    let values: Vec<Value> = reports.into_iter().flat_map(|id| of_report(&handle, caller, id, &wanted)).collect();
     if values.is_empty() {
         return Err(Refusal::no_execution());
     }
-    Ok(found(program, values, None))
+    Ok(found(caller.program, values, None))
 }
 
 fn statuses(params: &Params) -> Result<Vec<ExecutionStatus>, Refusal> {
@@ -49,7 +49,7 @@ fn statuses(params: &Params) -> Result<Vec<ExecutionStatus>, Refusal> {
     names.into_iter().map(|name| known(name).ok_or_else(|| not_found(name))).collect()
 }
 
-fn of_report(handle: &Handle, program: Program, id: &str, wanted: &Wanted) -> Vec<Value> {
+fn of_report(handle: &Handle, caller: Caller, id: &str, wanted: &Wanted) -> Vec<Value> {
     let oldest = handle.now() - LISTED_FOR;
     let matches = |execution: &&Execution| {
         execution.due_at >= oldest
@@ -59,7 +59,7 @@ fn of_report(handle: &Handle, program: Program, id: &str, wanted: &Wanted) -> Ve
     let most = if wanted.latest { 1 } else { usize::MAX };
     handle.with(|world| {
         let World { reports, faults, .. } = world;
-        let is_it = |report: &&Report| report.program == program && report.id.eq_ignore_ascii_case(id);
+        let is_it = |report: &&Report| caller.has(report) && report.id.eq_ignore_ascii_case(id);
         let Some(report) = reports.iter().find(is_it) else { return Vec::new() };
         let executions = report.executions.iter().rev().filter(matches).take(most);
         executions.map(|execution| view(report, execution, secure_link(handle, execution, faults).as_deref())).collect()

@@ -12,103 +12,104 @@ use crate::sandbox::datasets::{self, Dataset};
 use crate::sandbox::handle::Handle;
 use crate::sandbox::rows::Table;
 use crate::sandbox::rules::{self, Fields, Refusal};
-use crate::sandbox::world::{FileSpec, Format, Program, Query, new_id, stamp};
+use crate::sandbox::world::{Caller, FileSpec, Format, Program, Query, stamp};
 
 const TEST_ROWS: u64 = 100;
 
-pub(super) async fn datasets(Extension(program): Extension<Program>, params: Params) -> Result<Response, Refusal> {
+pub(super) async fn datasets(Extension(caller): Extension<Caller>, params: Params) -> Result<Response, Refusal> {
     let wanted = params.text("datasetname");
-    let values: Vec<Value> = datasets::of(program)
+    let values: Vec<Value> = datasets::of(caller.program)
         .filter(|dataset| wanted.is_none_or(|name| dataset.name.eq_ignore_ascii_case(name)))
         .map(dataset_view)
         .collect();
     if values.is_empty() {
         return Err(Refusal::no_item());
     }
-    Ok(found(program, values, Some("Dataset fetched successfully")))
+    Ok(found(caller.program, values, Some("Dataset fetched successfully")))
 }
 
 pub(super) async fn list(
     State(handle): State<Handle>,
-    Extension(program): Extension<Program>,
+    Extension(caller): Extension<Caller>,
     params: Params,
 ) -> Result<Response, Refusal> {
     let (id, name) = (params.text("queryid"), params.text("queryname"));
     let with_system = params.flag("includesystemqueries").unwrap_or(true);
     let only_system = params.flag("includeonlysystemqueries").unwrap_or(false);
-    let user = &handle.settings().username;
+    let user = &handle.user(caller);
     let values: Vec<Value> = handle.with(|world| {
         let wanted = world.queries.iter().filter(|query| {
-            query.program == program
+            caller.may_use(query)
                 && id.is_none_or(|id| query.id.eq_ignore_ascii_case(id))
                 && name.is_none_or(|name| query.name.eq_ignore_ascii_case(name))
-                && if query.system { with_system || only_system } else { !only_system }
+                && if query.account.is_none() { with_system || only_system } else { !only_system }
         });
         wanted.map(|query| query_view(query, user)).collect()
     });
     if values.is_empty() {
         return Err(Refusal::no_item());
     }
-    Ok(found(program, values, Some("Queries fetched successfully")))
+    Ok(found(caller.program, values, Some("Queries fetched successfully")))
 }
 
 pub(super) async fn create(
     State(handle): State<Handle>,
-    Extension(program): Extension<Program>,
+    Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let fields = Fields::read(&body)?;
     let (name, text) = (fields.required("name")?, fields.required("query")?);
-    datasets::select(program, text)?;
+    datasets::select(caller.program, text)?;
     let query = Query {
-        id: new_id(),
-        program,
+        id: handle.with(|world| world.ids.next()),
+        program: caller.program,
         name: name.to_owned(),
         description: fields.text("description").map(str::to_owned),
         text: text.to_owned(),
-        system: false,
+        account: Some(caller.account),
         created_at: handle.now(),
     };
-    let view = query_view(&query, &handle.settings().username);
+    let view = query_view(&query, &handle.user(caller));
     handle.with(|world| {
-        rules::query_quota(world, program)?;
+        rules::query_quota(world, caller)?;
         world.queries.push(query);
         Ok(())
     })?;
-    Ok(found(program, vec![view], Some("Query created successfully")))
+    Ok(found(caller.program, vec![view], Some("Query created successfully")))
 }
 
 pub(super) async fn remove(
     State(handle): State<Handle>,
-    Extension(program): Extension<Program>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let query = handle.with(|world| {
-        let removable = |query: &Query| query.program == program && !query.system && query.id.eq_ignore_ascii_case(&id);
+        let removable =
+            |query: &Query| caller.may_use(query) && query.account.is_some() && query.id.eq_ignore_ascii_case(&id);
         let at = world.queries.iter().position(removable).ok_or_else(|| Refusal::bad("Invalid QueryID"))?;
         Ok(world.queries.remove(at))
     })?;
-    let view = query_view(&query, &handle.settings().username);
-    Ok(found(program, vec![view], Some("Query deleted successfully")))
+    let view = query_view(&query, &handle.user(caller));
+    Ok(found(caller.program, vec![view], Some("Query deleted successfully")))
 }
 
 pub(super) async fn test(
     State(handle): State<Handle>,
-    Extension(program): Extension<Program>,
+    Extension(caller): Extension<Caller>,
     params: Params,
 ) -> Result<Response, Refusal> {
     let text = match (params.text("exportquery"), params.text("queryid")) {
         (Some(text), None) => text.to_owned(),
         (None, Some(id)) => {
-            let text = handle.with(|world| world.query(program, id).map(|query| query.text.clone()));
+            let text = handle.with(|world| world.query(caller, id).map(|query| query.text.clone()));
             text.ok_or_else(|| Refusal::bad("Invalid QueryID"))?
         }
         _ => return Err(Refusal::bad("Null or missing value")),
     };
-    let columns = datasets::select(program, &text)?.columns;
+    let columns = datasets::select(caller.program, &text)?.columns;
     let rows = handle.with(|world| world.next_files.rows).min(TEST_ROWS);
     let table = Table::new(&FileSpec { format: Format::Csv, columns, rows, edition: 0 }, handle.settings().seed);
-    Ok(found(program, (0..rows).map(|row| Value::Object(table.object(row))).collect(), None))
+    Ok(found(caller.program, (0..rows).map(|row| Value::Object(table.object(row))).collect(), None))
 }
 
 fn dataset_view(dataset: &Dataset) -> Value {
@@ -130,8 +131,8 @@ fn query_view(query: &Query, user: &str) -> Value {
         "name": query.name,
         "description": query.description,
         "query": query.text,
-        "type": if query.system { "system" } else { "userDefined" },
-        "user": if query.system { None } else { Some(user) },
+        "type": if query.account.is_none() { "system" } else { "userDefined" },
+        "user": query.account.map(|_| user),
         "createdTime": stamp(query.created_at),
     });
     if query.program == Program::Cmp {

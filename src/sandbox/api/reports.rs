@@ -15,18 +15,18 @@ use crate::sandbox::clockwork;
 use crate::sandbox::datasets;
 use crate::sandbox::handle::Handle;
 use crate::sandbox::rules::{self, Fields, Refusal};
-use crate::sandbox::world::{Program, Query, Report, ReportStatus, Terms, World, new_id, stamp};
+use crate::sandbox::world::{Caller, Query, Report, ReportStatus, Terms, World, stamp};
 
 pub(super) async fn list(
     State(handle): State<Handle>,
-    Extension(program): Extension<Program>,
+    Extension(caller): Extension<Caller>,
     params: Params,
 ) -> Result<Response, Refusal> {
     let wanted = |value: &str, name: &str| params.text(name).is_none_or(|wanted| value.eq_ignore_ascii_case(wanted));
-    let user = &handle.settings().username;
+    let user = &handle.user(caller);
     let values: Vec<Value> = handle.with(|world| {
         let reports = world.reports.iter().filter(|report| {
-            report.program == program
+            caller.has(report)
                 && wanted(&report.id, "reportid")
                 && wanted(&report.terms.name, "reportname")
                 && wanted(&report.query_id, "queryid")
@@ -36,41 +36,42 @@ pub(super) async fn list(
     if values.is_empty() {
         return Err(Refusal::no_item());
     }
-    Ok(found(program, values, Some("Reports fetched successfully")))
+    Ok(found(caller.program, values, Some("Reports fetched successfully")))
 }
 
 pub(super) async fn create(
     State(handle): State<Handle>,
-    Extension(program): Extension<Program>,
+    Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let fields = Fields::read(&body)?;
     let query_id = fields.required("queryid")?;
     let now = handle.now();
     let view = handle.with(|world| {
-        let query = world.query(program, query_id).ok_or_else(|| Refusal::bad("Invalid QueryID"))?;
-        let selection = datasets::select(program, &query.text)?;
+        let query = world.query(caller, query_id).ok_or_else(|| Refusal::bad("Invalid QueryID"))?;
+        let selection = datasets::select(caller.program, &query.text)?;
         let terms = rules::terms(&fields, selection.dataset.minimum_interval, now)?;
-        rules::report_quotas(world, program, &terms, now)?;
-        let report = new_report(query, selection.columns, terms, now);
-        let view = view(&report, &handle.settings().username);
+        rules::report_quotas(world, caller, &terms, now)?;
+        let mut report = new_report(query, caller, selection.columns, terms, now);
+        report.id = world.ids.next();
+        let view = view(&report, &handle.user(caller));
         add(world, report, now);
         Ok(view)
     })?;
-    Ok(found(program, vec![view], Some("Report created successfully")))
+    Ok(found(caller.program, vec![view], Some("Report created successfully")))
 }
 
 pub(super) async fn update(
     State(handle): State<Handle>,
-    Extension(program): Extension<Program>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let fields = Fields::read(&body)?;
     let now = handle.now();
     let view = handle.with(|world| {
-        let report = world.report_mut(program, &id).ok_or_else(Refusal::no_item)?;
-        let selection = datasets::select(program, &report.query)?;
+        let report = world.report_mut(caller, &id).ok_or_else(Refusal::no_item)?;
+        let selection = datasets::select(caller.program, &report.query)?;
         let terms = rules::terms(&fields, selection.dataset.minimum_interval, now)?;
         let Some(schedule) = &terms.schedule else { return Err(Refusal::bad("Invalid report parameters")) };
         report.next_start = Some(schedule.start_at);
@@ -81,46 +82,46 @@ pub(super) async fn update(
         if report.status == ReportStatus::Inactive {
             report.status = ReportStatus::Active;
         }
-        Ok(view(report, &handle.settings().username))
+        Ok(view(report, &handle.user(caller)))
     })?;
-    Ok(found(program, vec![view], Some("Report updated successfully")))
+    Ok(found(caller.program, vec![view], Some("Report updated successfully")))
 }
 
 pub(super) async fn remove(
     State(handle): State<Handle>,
-    Extension(program): Extension<Program>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
     let report = handle.with(|world| {
-        let is_it = |report: &Report| report.program == program && report.id.eq_ignore_ascii_case(id.trim());
+        let is_it = |report: &Report| caller.has(report) && report.id.eq_ignore_ascii_case(id.trim());
         let at = world.reports.iter().position(is_it).ok_or_else(Refusal::no_item)?;
         Ok(world.reports.remove(at))
     })?;
-    let mut view = view(&report, &handle.settings().username);
+    let mut view = view(&report, &handle.user(caller));
     view["reportStatus"] = json!(ReportStatus::Inactive);
-    Ok(found(program, vec![view], Some("Report deleted successfully")))
+    Ok(found(caller.program, vec![view], Some("Report deleted successfully")))
 }
 
 pub(super) async fn pause(
     state: State<Handle>,
-    program: Extension<Program>,
+    caller: Extension<Caller>,
     id: Path<String>,
 ) -> Result<Response, Refusal> {
-    turn(&state, *program, &id, ReportStatus::Active, ReportStatus::Paused, "Report paused successfully")
+    turn(&state, *caller, &id, ReportStatus::Active, ReportStatus::Paused, "Report paused successfully")
 }
 
 pub(super) async fn resume(
     state: State<Handle>,
-    program: Extension<Program>,
+    caller: Extension<Caller>,
     id: Path<String>,
 ) -> Result<Response, Refusal> {
-    turn(&state, *program, &id, ReportStatus::Paused, ReportStatus::Active, "Report resumed successfully")
+    turn(&state, *caller, &id, ReportStatus::Paused, ReportStatus::Active, "Report resumed successfully")
 }
 
 /// Turns a report that is in one status to another; in any other it stays as it is and is answered as it is.
 fn turn(
     handle: &Handle,
-    program: Program,
+    caller: Caller,
     id: &str,
     from: ReportStatus,
     to: ReportStatus,
@@ -128,20 +129,21 @@ fn turn(
 ) -> Result<Response, Refusal> {
     let now = handle.now();
     let view = handle.with(|world| {
-        let report = world.report_mut(program, id).ok_or_else(Refusal::no_item)?;
+        let report = world.report_mut(caller, id).ok_or_else(Refusal::no_item)?;
         if report.status == from {
             report.status = to;
             report.modified_at = Some(now);
         }
-        Ok(view(report, &handle.settings().username))
+        Ok(view(report, &handle.user(caller)))
     })?;
-    Ok(found(program, vec![view], Some(message)))
+    Ok(found(caller.program, vec![view], Some(message)))
 }
 
-fn new_report(query: &Query, columns: Vec<String>, terms: Terms, now: DateTime<Utc>) -> Report {
+fn new_report(query: &Query, caller: Caller, columns: Vec<String>, terms: Terms, now: DateTime<Utc>) -> Report {
     Report {
-        id: new_id(),
-        program: query.program,
+        id: String::new(),
+        program: caller.program,
+        account: caller.account,
         query_id: query.id.clone(),
         query: query.text.clone(),
         columns,
@@ -159,7 +161,7 @@ fn new_report(query: &Query, columns: Vec<String>, terms: Terms, now: DateTime<U
 /// A report that runs once begins at once, and nobody is called when it ends.
 fn add(world: &mut World, mut report: Report, now: DateTime<Utc>) {
     if report.terms.schedule.is_none() {
-        clockwork::start_execution(&mut report, now, false, &mut world.faults);
+        clockwork::start_execution(&mut report, now, false, &mut world.faults, &mut world.ids);
     }
     world.add_report(report);
 }

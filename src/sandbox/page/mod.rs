@@ -3,6 +3,7 @@
 //! Everything shown came from somewhere else and is escaped. No script runs: the policy of the page forbids it, and a
 //! mail's own HTML sits in a frame of its own. A message that can't be laid out is shown as it came.
 
+mod device;
 mod text;
 
 use std::sync::LazyLock;
@@ -21,7 +22,7 @@ use super::fault::Fault;
 use super::handle::Handle;
 use super::world::{Caught, CaughtKind, Posted, stamp};
 
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'";
 const MAX_BODY: usize = 4 * 1024;
 
 /// The page and its data: the demo shows them beside its own.
@@ -31,6 +32,8 @@ pub fn router(handle: Handle) -> Router {
         .route("/sandbox/api/state", get(state))
         .route("/sandbox/api/faults", get(known_faults).post(faults))
         .route("/sandbox/api/reports/{id}/run", post(run))
+        .route("/sandbox/device", get(device::page).post(device::submit))
+        .route("/sandbox/api/device/{user_code}", post(device::confirm))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(handle)
 }
@@ -50,7 +53,12 @@ fn once() -> u32 {
 async fn page(State(handle): State<Handle>, RawQuery(query): RawQuery) -> Response {
     let caught: Vec<Shown> = handle.caught().iter().rev().map(card).collect();
     let page = context! { state => Serde(snapshot(&handle)), caught, still => query.as_deref() == Some("still") };
-    match render("page.html", page) {
+    shown("page.html", page)
+}
+
+/// A whole page under its policy.
+fn shown(template: &str, values: Shown) -> Response {
+    match render(template, values) {
         Ok(html) => ([(header::CONTENT_SECURITY_POLICY, POLICY)], Html(html)).into_response(),
         Err(error) => {
             tracing::error!(%error, "the sandbox's page can't be shown");
@@ -98,7 +106,7 @@ fn snapshot(handle: &Handle) -> Value {
             "faults": world.faults,
             "known_faults": Fault::ALL,
             "counts": world.counts,
-            "queries": world.queries.iter().filter(|query| !query.system).collect::<Vec<_>>(),
+            "queries": world.queries.iter().filter(|query| query.account.is_some()).collect::<Vec<_>>(),
             "reports": reports.collect::<Vec<_>>(),
             "callbacks": world.callbacks.iter().rev().collect::<Vec<_>>(),
             "caught": world.caught.iter().rev().collect::<Vec<_>>(),
@@ -145,6 +153,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     templates.set_undefined_behavior(UndefinedBehavior::Chainable);
     for (name, source) in [
         ("page.html", include_str!("templates/page.html")),
+        ("device.html", include_str!("templates/device.html")),
         ("style.css", include_str!("templates/style.css")),
         ("mail.html", include_str!("templates/mail.html")),
         ("slack.html", include_str!("templates/slack.html")),

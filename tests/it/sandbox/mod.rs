@@ -51,6 +51,17 @@ impl Setup {
 
     /// Asks for a token with a refresh token, after these changes to the form.
     async fn sign_in(&self, path: &str, changes: &[(&str, &str)]) -> Response {
+        let form = self.form(changes);
+        let path = self.url(&format!("{}/{path}", self.sandbox.world.settings().tenant));
+        self.client.post(path).form(&form).send().await.unwrap()
+    }
+
+    /// The same at any address.
+    async fn token_at(&self, path: &str, changes: &[(&str, &str)]) -> (StatusCode, Value) {
+        taken_apart(self.client.post(self.url(path)).form(&self.form(changes)).send().await.unwrap()).await
+    }
+
+    fn form<'a>(&'a self, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         let settings = self.sandbox.world.settings();
         let mut form = vec![
             ("grant_type", "refresh_token"),
@@ -62,7 +73,14 @@ impl Setup {
         ];
         form.retain(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
         form.extend_from_slice(changes);
-        self.client.post(self.url(&format!("{}/{path}", settings.tenant))).form(&form).send().await.unwrap()
+        form
+    }
+
+    /// Whether our token was got with a second factor, as the API says.
+    async fn compliance(&self) -> Option<String> {
+        let request = self.client.get(self.url(&format!("{CMP}/ScheduledDataset"))).bearer_auth(&self.token);
+        let response = request.header("ValidateMfa", "true").send().await.unwrap();
+        Some(response.headers().get("isMfaCompliant")?.to_str().unwrap().to_owned())
     }
 
     async fn renew_token(&mut self) {

@@ -1,0 +1,106 @@
+//! The gate in front of the API: throttling and failures of the service come first, then the token is looked at.
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Json, Response};
+use serde_json::json;
+
+use crate::sandbox::fault::Fault;
+use crate::sandbox::handle::Handle;
+use crate::sandbox::rules::Refusal;
+use crate::sandbox::sign_in::{self, Bearer};
+use crate::sandbox::world::{Caller, Program};
+
+const RETRY_AFTER_SECONDS: u32 = 2;
+const INVALID_TOKEN: (header::HeaderName, &str) = (header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
+
+/// Lets a request pass, as its account's, or answers in the place of the API.
+pub(super) async fn gate(
+    State((handle, program)): State<(Handle, Program)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let fault = handle.with(|world| {
+        world.counts.api_requests += 1;
+        world.faults.first_of(&[Fault::Throttled, Fault::ServerError])
+    });
+    if let Some(fault) = fault {
+        return failed(fault);
+    }
+    let bearer = match bearer(&handle, program, request.headers()) {
+        Ok(bearer) => bearer,
+        Err(refusal) => return refusal,
+    };
+    let asks_for_mfa = is_true(request.headers(), "validatemfa");
+    request.extensions_mut().insert(Caller { program, account: bearer.account });
+    let mut response = next.run(request).await;
+    if asks_for_mfa && bearer.user {
+        let answer = HeaderValue::from_static(if bearer.mfa { "true" } else { "false" });
+        response.headers_mut().insert("ismfacompliant", answer);
+    }
+    response
+}
+
+fn failed(fault: Fault) -> Response {
+    if fault == Fault::Throttled {
+        let message = format!("Rate limit is exceeded. Try again in {RETRY_AFTER_SECONDS} seconds.");
+        let retry_after = [(header::RETRY_AFTER, RETRY_AFTER_SECONDS.to_string())];
+        let body = json!({"statusCode": 429, "message": message});
+        return (StatusCode::TOO_MANY_REQUESTS, retry_after, Json(body)).into_response();
+    }
+    let body = json!({"statusCode": 500, "message": "Internal server error"});
+    (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
+}
+
+/// Whose token this is. Refusals of good tokens are faults; the others are the token's own.
+fn bearer(handle: &Handle, program: Program, headers: &HeaderMap) -> Result<Bearer, Response> {
+    let bearer = token(headers).and_then(|token| sign_in::read_access(handle, token)).ok_or_else(unauthorized)?;
+    let (fault, mfa_demanded) = handle.with(|world| {
+        let fault = world.faults.first_of(&[Fault::TokenRefused, Fault::MfaRequired, Fault::Mfa900421]);
+        (fault, world.sign_ins.mfa_demanded)
+    });
+    match fault {
+        Some(Fault::MfaRequired) => return Err((StatusCode::UNAUTHORIZED, [INVALID_TOKEN]).into_response()),
+        Some(Fault::Mfa900421) => return Err(no_mfa()),
+        Some(_) => return Err(unauthorized()),
+        None => {}
+    }
+    if mfa_demanded && bearer.user && !bearer.mfa {
+        return Err(no_mfa());
+    }
+    if program == Program::Mpn && !bearer.user && !handle.settings().app_only_mpn {
+        let message = "Forbidden: the token carries no user".to_owned();
+        return Err(Refusal { status: StatusCode::FORBIDDEN, message }.into_response());
+    }
+    Ok(bearer)
+}
+
+/// The token of either header: with the word before it or, in the undocumented one, without.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    if let Some(value) = text(headers, "authorization") {
+        let (scheme, token) = value.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
+    }
+    text(headers, "x-aaduserticket").map(|value| value.strip_prefix("Bearer ").unwrap_or(value).trim())
+}
+
+fn unauthorized() -> Response {
+    let refusal = Refusal { status: StatusCode::UNAUTHORIZED, message: "Unauthorized".to_owned() };
+    ([INVALID_TOKEN], refusal).into_response()
+}
+
+/// As users without a second factor are refused since 2026.
+fn no_mfa() -> Response {
+    let body =
+        json!({"code": 900_421, "description": "Unauthorized: MFA is required.", "data": [], "source": "PartnerFD"});
+    (StatusCode::UNAUTHORIZED, Json(body)).into_response()
+}
+
+fn is_true(headers: &HeaderMap, name: &str) -> bool {
+    text(headers, name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
+}

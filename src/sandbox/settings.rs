@@ -1,0 +1,110 @@
+//! How a sandbox is to be, and the accounts that may sign in to it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use url::Url;
+
+use super::fault::Fault;
+use crate::secret::Secret;
+
+/// One identity that may sign in. Several may share a directory and an application: the user tells them apart.
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub tenant: String,
+    pub client_id: String,
+    pub client_secret: Secret,
+    /// From then on the secret is refused as expired.
+    pub secret_expires_at: Option<DateTime<Utc>>,
+    /// The certificate (PEM) that an assertion in the secret's place must be signed for.
+    pub certificate: Option<String>,
+    pub username: String,
+    pub password: Secret,
+    /// The first refresh token, which was got with a second factor; each answer of the sign-in brings a newer one.
+    pub refresh_token: Secret,
+}
+
+/// How a sandbox is to be. The defaults are a sample tenant on ports of this machine that happen to be free.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    /// None: no mail is caught.
+    pub smtp_listen: Option<SocketAddr>,
+    /// How others reach it, for secure links; none: by the address that it listens on.
+    pub public_url: Option<Url>,
+    pub tenant: String,
+    pub client_id: String,
+    pub client_secret: Secret,
+    pub secret_expires_at: Option<DateTime<Utc>>,
+    pub certificate: Option<String>,
+    pub username: String,
+    pub password: Secret,
+    pub refresh_token: Secret,
+    /// Accounts beside the one that the fields above describe.
+    pub accounts: Vec<Account>,
+    /// Whether the first use of a new refresh token revokes the older ones of its chain; else all stay good.
+    pub strict_refresh: bool,
+    /// How long to wait between two questions whether a device code was confirmed.
+    pub device_interval: Duration,
+    /// Whether an application without a user may speak to mpn.
+    pub app_only_mpn: bool,
+    /// How many times sooner than scheduled an occurrence is due.
+    pub speed: f64,
+    /// From the start of an execution to its end.
+    pub run_time: Duration,
+    /// Rows of each file.
+    pub rows: u64,
+    /// Each happens once; one that is listed twice happens twice.
+    pub faults: Vec<Fault>,
+    /// Whether time passes by itself; else only when [`Handle::tick`](super::Handle::tick) is called.
+    pub ticking: bool,
+    /// The same seed gives the same rows, and to the same calls in the same order the same ids.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            listen: anywhere,
+            smtp_listen: Some(anywhere),
+            public_url: None,
+            tenant: "5a4d8f0e-1111-4c6b-9b8e-000000000001".to_owned(),
+            client_id: "5a4d8f0e-2222-4c6b-9b8e-000000000002".to_owned(),
+            client_secret: Secret::new("sandbox-client-secret"),
+            secret_expires_at: None,
+            certificate: None,
+            username: "reports@contoso.example".to_owned(),
+            password: Secret::new("sandbox-password"),
+            refresh_token: Secret::new("sandbox-refresh-token"),
+            accounts: Vec::new(),
+            strict_refresh: false,
+            device_interval: Duration::from_secs(5),
+            app_only_mpn: false,
+            speed: 1.0,
+            run_time: Duration::from_secs(2),
+            rows: 1_000,
+            faults: Vec::new(),
+            ticking: true,
+            seed: 1,
+        }
+    }
+}
+
+impl Settings {
+    /// All accounts; the first one is that of the settings' own fields.
+    pub fn all_accounts(&self) -> Vec<Account> {
+        let first = Account {
+            tenant: self.tenant.clone(),
+            client_id: self.client_id.clone(),
+            client_secret: self.client_secret.clone(),
+            secret_expires_at: self.secret_expires_at,
+            certificate: self.certificate.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            refresh_token: self.refresh_token.clone(),
+        };
+        std::iter::once(first).chain(self.accounts.iter().cloned()).collect()
+    }
+}
