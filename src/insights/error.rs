@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
 
 use super::wire::{Envelope, Fields};
@@ -13,6 +13,7 @@ use crate::retry::Failure;
 const LONGEST_TEXT: usize = 500;
 const DEFAULT_THROTTLE: Duration = Duration::from_secs(60);
 const MFA_CODE: i64 = 900_421;
+const NO_MFA: &str = "the API wants a sign-in with multi-factor authentication";
 
 /// Why a call of the API, or of its sign-in, failed. No variant holds a token or a link.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -121,10 +122,12 @@ pub(super) fn judge(
             Ok(fields) => Ok(Envelope::read(fields, headers)),
             Err(error) => Err(Error::Malformed(error.to_string())),
         },
-        401 if asks_for_sign_in(fields.as_ref().ok(), reason, headers, body) => Err(Error::SignInRequired(said())),
+        401 if asks_for_sign_in(fields.as_ref().ok(), reason, headers, body) => {
+            Err(Error::SignInRequired(if body.is_empty() { NO_MFA.into() } else { said() }))
+        }
         401 => Err(Error::Unauthorized(said())),
         404 => Err(Error::NotFound(said())),
-        429 => {
+        429 | 503 if status == 429 || headers.contains_key(RETRY_AFTER) => {
             let after = outbound::retry_after(headers).unwrap_or(DEFAULT_THROTTLE);
             Err(Error::Throttled { after, said: said() })
         }
@@ -137,8 +140,11 @@ pub(super) fn judge(
 /// by older versions of the API, the status line alone.
 fn asks_for_sign_in(fields: Option<&Fields>, reason: &[u8], headers: &HeaderMap, body: &[u8]) -> bool {
     let code = fields.and_then(|fields| fields.number("code").or_else(|| fields.number("errorcode")));
-    let header = headers.get("www-authenticate").map_or(&[][..], |value| value.as_bytes());
+    let header = headers.get(WWW_AUTHENTICATE).map_or(&[][..], |value| value.as_bytes());
+    // Without the words of the status line, which newer versions of HTTP have not, there is nothing but this.
+    let says_nothing_more = body.is_empty() && String::from_utf8_lossy(header).contains("invalid_token");
     code == Some(MFA_CODE)
+        || says_nothing_more
         || [reason, header, &body[..body.len().min(2000)]].into_iter().any(|text| {
             let text = String::from_utf8_lossy(text).to_ascii_lowercase();
             ["900421", "mfa required", "insufficient_claims", "interaction_required"]
@@ -161,7 +167,7 @@ fn message(fields: Option<&Fields>, body: &[u8], headers: &HeaderMap) -> String 
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::{HeaderValue, WWW_AUTHENTICATE};
+    use reqwest::header::HeaderValue;
 
     use super::*;
 
@@ -201,6 +207,7 @@ mod tests {
         };
         for (reason, header, body) in [
             ("Unauthorized - MFA required", r#"Bearer error="invalid_token""#, ""),
+            ("", r#"Bearer error="invalid_token""#, ""),
             ("", r#"Bearer error="insufficient_claims", claims="e30=""#, ""),
             ("", r#"Bearer error="interaction_required""#, ""),
             ("", "Bearer", r#"{"code":"900421","description":"Not allowed"}"#),

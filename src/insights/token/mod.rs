@@ -9,6 +9,7 @@ mod device;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 use url::Url;
 
@@ -168,7 +169,7 @@ impl Grant<'_> {
     }
 }
 
-type Answer = (u16, reqwest::header::HeaderMap, bytes::Bytes);
+type Answer = (u16, HeaderMap, bytes::Bytes);
 
 async fn post(outbound: &Outbound, url: Url, form: &Form) -> Result<Answer, Error> {
     let http = outbound.client(&url).map_err(|refused| Error::refused_address(&refused))?;
@@ -183,7 +184,7 @@ async fn post(outbound: &Outbound, url: Url, form: &Form) -> Result<Answer, Erro
 fn answer((status, headers, body): Answer) -> Result<(u16, Fields), Error> {
     let fields = serde_json::from_slice::<Value>(&body).map(Fields::of).unwrap_or_default();
     match status {
-        429 => {
+        429 | 503 if status == 429 || headers.contains_key(RETRY_AFTER) => {
             let after = outbound::retry_after(&headers).unwrap_or(DEFAULT_THROTTLE);
             Err(Error::Throttled { after, said: said(&fields) })
         }

@@ -1,5 +1,13 @@
 //! Accounts: tokens are renewed without losing the rotated one, and an account that must wait waits as a whole.
 
+mod ahead;
+mod kill;
+mod polite;
+mod proof;
+mod refused;
+mod sign_in;
+mod verify;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
