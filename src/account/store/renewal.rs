@@ -31,7 +31,7 @@ pub(in crate::account) async fn claim_renewal(
 }
 
 /// Ends a renewal that worked: the rotated refresh token is kept before the new access token is used. Why a person must sign
-/// in stays told: a token alone does not mend that.
+/// in stays told: a token alone does not mend that. The other grants have no use of the refresh token that some answers bring.
 pub(in crate::account) async fn renewed(
     conn: &mut PgConnection,
     keyring: &Keyring,
@@ -43,7 +43,9 @@ pub(in crate::account) async fn renewed(
     let sealed = refresh.map(|token| sealed_refresh_token(keyring, id, token));
     let result = sqlx::query!(
         "update accounts
-         set refresh_token = coalesce($3, refresh_token), renewal_until = null, refreshed_at = $4,
+         set refresh_token = case when grant_kind = 'refresh_token' then coalesce($3, refresh_token)
+                                  else refresh_token end,
+             renewal_until = null, refreshed_at = case when grant_kind = 'refresh_token' then $4::timestamptz end,
              last_failure = case when state = 'active' then null else last_failure end, updated_at = $4
          where id = $1 and renewal = $2",
         id.0,

@@ -67,7 +67,7 @@ async fn what_an_answer_shows_of_the_role_is_said() {
     let redacting = Server::before(it.sandbox.url(), |taken, (status, body)| {
         let mut told: Value = serde_json::from_slice(&body).unwrap();
         if !taken.signs_in() {
-            told["DataRedacted"] = json!("true");
+            told["dataRedacted"] = json!("true");
         }
         (status, told.to_string().into())
     })
