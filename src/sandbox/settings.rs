@@ -45,6 +45,8 @@ pub struct Settings {
     pub accounts: Vec<Account>,
     /// Whether the first use of a new refresh token revokes the older ones of its chain; else all stay good.
     pub strict_refresh: bool,
+    /// How long a refresh token may lie unused.
+    pub refresh_idle: Duration,
     /// How long to wait between two questions whether a device code was confirmed.
     pub device_interval: Duration,
     /// Whether an application without a user may speak to mpn.
@@ -80,6 +82,7 @@ impl Default for Settings {
             refresh_token: Secret::new("sandbox-refresh-token"),
             accounts: Vec::new(),
             strict_refresh: false,
+            refresh_idle: Duration::from_hours(24 * 90),
             device_interval: Duration::from_secs(5),
             app_only_mpn: false,
             speed: 1.0,

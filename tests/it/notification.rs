@@ -150,7 +150,7 @@ async fn what_matches_a_paused_subscription_is_cancelled_and_a_suspended_one_fai
 
 #[tokio::test]
 async fn a_webhook_is_verified_by_the_secret_that_was_shown_once() {
-    let it = TestApp::start().await;
+    let it = TestApp::with(|settings| settings.refresh_idle = Duration::from_hours(24 * 36_500)).await;
     let server = Server::answering(200).await;
     let made = webhook(&it, &server, json!({})).await;
     let secret = made["secret"].as_str().unwrap();

@@ -1,7 +1,5 @@
 //! What a token is given for: an application's own right, a user's password, a refresh token, or a confirmed device code.
 
-use chrono::TimeDelta;
-
 use super::refusal::Refusal;
 use super::token::{self, Refresh};
 use super::{Form, device};
@@ -9,7 +7,6 @@ use crate::sandbox::handle::Handle;
 use crate::secret::Secret;
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-const IDLE_LIMIT: TimeDelta = TimeDelta::days(90);
 
 /// Who was granted a token.
 #[derive(Debug)]
@@ -92,7 +89,7 @@ fn refresh_token(handle: &Handle, accounts: &[usize], form: &Form) -> Result<Gra
         .filter(|refresh| accounts.contains(&refresh.account))
         .ok_or_else(|| Refusal::bad_grant("The provided grant is invalid or malformed."))?;
     let now = handle.now();
-    let strict = handle.settings().strict_refresh;
+    let (strict, idle_limit) = (handle.settings().strict_refresh, handle.settings().refresh_idle.as_secs());
     handle.with(|world| {
         let state = &mut world.sign_ins;
         if refresh.generation < state.generation {
@@ -102,7 +99,7 @@ fn refresh_token(handle: &Handle, accounts: &[usize], form: &Form) -> Result<Gra
         if strict && state.is_outdated(&refresh.chain, refresh.number) {
             return Err(Refusal::bad_grant("The provided grant was revoked when a newer one of its chain was used."));
         }
-        if now.timestamp() - refresh.given_at > IDLE_LIMIT.num_seconds() {
+        if u64::try_from(now.timestamp() - refresh.given_at).is_ok_and(|idle| idle > idle_limit) {
             return Err(Refusal::idle_refresh_token());
         }
         if state.mfa_demanded && !(refresh.mfa && refresh.demands == state.demands) {
