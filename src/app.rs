@@ -10,6 +10,7 @@ use url::Url;
 
 use crate::access::{self, Access};
 use crate::account::session::Sessions;
+use crate::account::sign_in::SignIns;
 use crate::callback::record::Door;
 use crate::channel::{Channels, MailSettings};
 use crate::clock::Clock;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub proxy: Option<Url>,
     /// Hosts that secure links may name.
     pub download_hosts: DownloadHosts,
+    /// No account calls the API more often, in this process.
+    pub calls_per_second: u32,
     /// Seals and signs.
     pub keyring: Keyring,
     /// A key that may do everything.
@@ -89,6 +92,8 @@ pub struct App {
     pub guard: Guard,
     /// The door to Microsoft.
     pub sessions: Sessions,
+    /// Lets people sign in to accounts.
+    pub sign_ins: SignIns,
     /// Our callback addresses.
     pub addresses: Addresses,
     /// The callback door.
@@ -133,8 +138,16 @@ impl App {
             Archive::open(settings.archive.clone()).map_err(|error| BuildError::Archive(settings.archive, error))?;
         let addresses = Addresses::new(settings.public_url.clone(), keyring.clone(), settings.guard.clone());
         let links = Links::new(settings.public_url, keyring.clone(), settings.dashboard_is_public);
-        let sessions = Sessions::new(pool.clone(), clock.clone(), keyring.clone(), microsoft.clone(), wake.clone());
         let base = (pool.clone(), clock.clone(), wake.clone());
+        let sign_ins = sign_ins(&base, &keyring, &microsoft);
+        let sessions = Sessions::new(
+            pool.clone(),
+            clock.clone(),
+            keyring.clone(),
+            microsoft.clone(),
+            wake.clone(),
+            settings.calls_per_second,
+        );
         Ok(Self {
             access: Access::new(pool.clone(), clock.clone(), settings.admin_key, settings.local_key),
             door: Door::open(pool.clone(), clock.clone(), wake.clone(), addresses.clone()),
@@ -168,6 +181,7 @@ impl App {
             wake,
             keyring,
             sessions,
+            sign_ins,
             addresses,
             archive,
             links,
@@ -177,6 +191,16 @@ impl App {
 }
 
 type Base = (PgPool, Clock, Wake);
+
+fn sign_ins((pool, clock, wake): &Base, keyring: &Keyring, outbound: &Outbound) -> SignIns {
+    SignIns {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        keyring: keyring.clone(),
+        outbound: outbound.clone(),
+        wake: wake.clone(),
+    }
+}
 
 fn register((pool, clock, wake): &Base, sessions: &Sessions, addresses: &Addresses) -> Register {
     Register {

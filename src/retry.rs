@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+/// What failed is never repeated in the same moment.
+const LEAST_WAIT: Duration = Duration::from_millis(100);
+
 /// Whether trying again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -51,10 +54,10 @@ impl Failure {
     }
 }
 
-/// Doubling waits between a first and a longest one, each shortened by up to a quarter at random.
+/// Waits anywhere between nothing and a bound that doubles up to a longest one: what failed together comes back spread out.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
-    /// The wait after the first failure.
+    /// The longest wait after the first failure.
     pub first: Duration,
     /// No wait is longer.
     pub longest: Duration,
@@ -62,13 +65,13 @@ pub struct Backoff {
 
 impl Backoff {
     /// Calls to Microsoft, and downloads.
-    pub const MICROSOFT: Self = Self { first: Duration::from_secs(4), longest: Duration::from_secs(300) };
+    pub const MICROSOFT: Self = Self { first: Duration::from_secs(5), longest: Duration::from_secs(300) };
 
     /// How long to wait after failure number `attempt` (1 is the first).
     pub fn wait(&self, attempt: u32) -> Duration {
         let doublings = attempt.saturating_sub(1).min(20);
-        let wait = self.first.saturating_mul(1 << doublings).min(self.longest);
-        with_jitter(wait)
+        let bound = self.first.saturating_mul(1 << doublings).min(self.longest);
+        bound.mul_f64(rand::rng().random_range(0.0..=1.0)).max(LEAST_WAIT)
     }
 }
 
@@ -87,16 +90,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_from_at_most_five_seconds_to_at_most_five_minutes() {
-        let mut last = Duration::ZERO;
-        for attempt in 1..=30 {
-            let wait = Backoff::MICROSOFT.wait(attempt);
-            assert!(wait >= Duration::from_secs(3) && wait <= Duration::from_secs(300), "{attempt}: {wait:?}");
-            if attempt <= 6 {
-                assert!(wait > last, "{attempt}: {wait:?} after {last:?}");
-            }
-            last = wait;
+    fn waits_are_spread_from_nothing_to_a_bound_that_doubles_from_five_seconds_to_five_minutes() {
+        for (attempt, bound) in [(1, 5), (2, 10), (3, 20), (6, 160), (7, 300), (30, 300)] {
+            let waits: Vec<Duration> = (0..1000).map(|_| Backoff::MICROSOFT.wait(attempt)).collect();
+            let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+            let bound = Duration::from_secs(bound);
+            assert!(*most <= bound && *most > bound.mul_f64(0.9), "{attempt}: at most {most:?}");
+            assert!(*least >= LEAST_WAIT && *least < bound.mul_f64(0.1), "{attempt}: at least {least:?}");
         }
-        assert!(Backoff::MICROSOFT.wait(1) <= Duration::from_secs(5));
     }
 }

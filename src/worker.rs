@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::access;
+use crate::account::expiring;
 use crate::app::App;
 use crate::db::{StoreError, Stored};
 use crate::report::{expectation, store::checks};
@@ -21,9 +22,12 @@ use crate::wake::{Ear, Topic};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LATE_EVERY: Duration = Duration::from_secs(30);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+const EXPIRING_EVERY: Duration = Duration::from_secs(3600);
+const FRESH_EVERY: Duration = Duration::from_secs(300);
 /// What is in flight when the process stops gets this long; the whole stop takes under 20 s.
 const DRAIN: Duration = Duration::from_secs(12);
 
+const SIGN_INS: usize = 4;
 const REGISTRATIONS: usize = 8;
 const CHECKS: usize = 16;
 const DOWNLOADS: usize = 4;
@@ -33,6 +37,13 @@ const DELIVERIES: usize = 64;
 pub async fn run(app: App, stop: CancellationToken) {
     let mut steps = JoinSet::new();
     let hints = |topic| Hints { ear: app.wake.ear(), topics: [topic] };
+    steps.spawn(run_step(
+        // Nothing but time makes one due.
+        Step { name: "sign_in", places: SIGN_INS, hints: hints(Topic::Reports), stop: stop.clone() },
+        app.sign_ins.clone(),
+        |step, places| async move { step.claim(places).await },
+        |step, work| async move { step.perform(work).await },
+    ));
     steps.spawn(run_step(
         Step { name: "register", places: REGISTRATIONS, hints: hints(Topic::Reports), stop: stop.clone() },
         app.register.clone(),
@@ -59,6 +70,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     ));
     steps.spawn(fan_out(app.clone(), stop.clone()));
     steps.spawn(keep_watch(app.clone(), stop.clone()));
+    steps.spawn(keep_fresh(app.clone(), stop.clone()));
     steps.spawn(app.wake.clone().relay(app.pool.clone(), stop.clone()));
     all_ended(steps, &stop).await;
 }
@@ -177,7 +189,7 @@ async fn fan_out(app: App, stop: CancellationToken) {
 /// and comes again in its turn; only a database that does not answer is away.
 async fn keep_watch(app: App, stop: CancellationToken) {
     let (mut is_away, mut all_expected) = (false, false);
-    let (mut next_late, mut next_prune) = (Instant::now(), Instant::now());
+    let (mut next_late, mut next_prune, mut next_expiring) = (Instant::now(), Instant::now(), Instant::now());
     while !stop.is_cancelled() {
         match ping(&app).await {
             Ok(()) => {
@@ -188,6 +200,10 @@ async fn keep_watch(app: App, stop: CancellationToken) {
                 if Instant::now() >= next_late {
                     next_late = Instant::now() + LATE_EVERY;
                     done("tell what is late", &tell_late(&app).await);
+                }
+                if Instant::now() >= next_expiring {
+                    next_expiring = Instant::now() + EXPIRING_EVERY;
+                    done("tell which sign-ins end", &tell_expiring(&app).await);
                 }
                 if Instant::now() >= next_prune {
                     next_prune = Instant::now() + PRUNE_EVERY;
@@ -223,6 +239,29 @@ async fn tell_late(app: &App) -> Stored<()> {
         app.wake.hint(Topic::Events);
     }
     Ok(())
+}
+
+async fn tell_expiring(app: &App) -> Stored<()> {
+    if expiring::tell(&app.pool, &app.clock).await? > 0 {
+        app.wake.hint(Topic::Events);
+    }
+    Ok(())
+}
+
+/// Keeps sign-ins from running out where nothing else uses them. It calls Microsoft, so it holds up nothing else.
+async fn keep_fresh(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            tried = app.sessions.keep_fresh() => {
+                done("keep sign-ins fresh", &tried.map(drop));
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(FRESH_EVERY) => {}
+        }
+    }
 }
 
 async fn prune(app: &App) -> Stored<()> {

@@ -1,20 +1,25 @@
 //! Whose Partner Center we speak for: identities, their sealed credentials, and the door to Microsoft.
 //!
-//! Reads and writes `accounts`. [`session`] is the only way to the API: it hands out tokens, renews them one at a time
-//! across all replicas, keeps the account's `Retry-After`, and notices when a person must sign in again. Credentials go in
-//! and never come out. Nothing here knows what is asked of the API.
+//! Reads and writes `accounts` and `sign_ins`. [`session`] is the only way to the API: it hands out tokens, renews them one
+//! at a time across all replicas, keeps the account's `Retry-After`, and notices when a person must sign in again;
+//! [`sign_in`] lets a person do that with a short code, and [`expiring`] tells it ahead of time. Credentials go in and never
+//! come out. Nothing here knows what is asked of the API.
 
+mod draft;
+pub mod expiring;
+mod renew;
 pub mod session;
+pub mod sign_in;
 pub mod store;
+pub mod verify;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
-use crate::field::FieldErrors;
 use crate::id::AccountId;
-use crate::insights::Program;
-use crate::outbound::Guard;
-use crate::secret::Secret;
+use crate::insights::{self, Program};
+
+pub use draft::{Checked, Credentials, Draft};
 
 /// Where sign-in is when an account does not say otherwise.
 pub const DEFAULT_LOGIN_URL: &str = "https://login.microsoftonline.com";
@@ -45,13 +50,16 @@ impl ProgramName {
     }
 }
 
+/// A refresh token that is not used for so long is not good any more.
+const REFRESH_LIFE: TimeDelta = TimeDelta::days(90);
+
 /// How the account signs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grant {
     /// With a refresh token that each sign-in replaces.
     RefreshToken,
-    /// As an application, with its secret.
+    /// As an application, with its secret or certificate.
     ClientCredentials,
     /// With a user's password: legacy, fails as soon as MFA is asked for.
     Password,
@@ -63,6 +71,47 @@ impl Grant {
             Self::RefreshToken => "refresh_token",
             Self::ClientCredentials => "client_credentials",
             Self::Password => "password",
+        }
+    }
+}
+
+/// Which version of the token endpoint the account signs in at. A plain number outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum TokenVersion {
+    /// `oauth2/token`.
+    #[default]
+    One,
+    /// `oauth2/v2.0/token`.
+    Two,
+}
+
+impl From<TokenVersion> for u8 {
+    fn from(version: TokenVersion) -> Self {
+        match version {
+            TokenVersion::One => 1,
+            TokenVersion::Two => 2,
+        }
+    }
+}
+
+impl TryFrom<u8> for TokenVersion {
+    type Error = &'static str;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        match number {
+            1 => Ok(Self::One),
+            2 => Ok(Self::Two),
+            _ => Err("must be 1 or 2"),
+        }
+    }
+}
+
+impl TokenVersion {
+    fn endpoint(self) -> insights::TokenVersion {
+        match self {
+            Self::One => insights::TokenVersion::V1,
+            Self::Two => insights::TokenVersion::V2,
         }
     }
 }
@@ -92,6 +141,8 @@ pub struct Account {
     pub client_id: String,
     /// How it signs in.
     pub grant: Grant,
+    /// At which version of the token endpoint.
+    pub token_version: TokenVersion,
     /// Where it signs in.
     pub login_url: Url,
     /// The whole base of the API.
@@ -106,101 +157,43 @@ pub struct Account {
     pub last_failure: Option<String>,
     /// No call before.
     pub blocked_until: Option<DateTime<Utc>>,
+    /// Calls that failed one after another because the service was away.
+    pub failures: u32,
+    /// When the client secret, or the certificate, runs out, where that was said.
+    pub client_secret_expires_at: Option<DateTime<Utc>>,
+    /// When the refresh token was last renewed.
+    pub refreshed_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// What is asked for when an account is made or changed.
-#[derive(Debug, Clone)]
-pub struct Draft {
-    /// At most 100 characters, unique.
-    pub name: String,
-    /// Which API.
-    pub program: ProgramName,
-    /// A GUID or a domain.
-    pub tenant_id: String,
-    /// The application's id.
-    pub client_id: String,
-    /// How it signs in.
-    pub grant: Grant,
-    /// Microsoft's own when not given.
-    pub login_url: Option<String>,
-    /// The program's own when not given.
-    pub api_url: Option<String>,
-    /// The `password` grant's user.
-    pub username: Option<String>,
-    /// The secrets.
-    pub credentials: Credentials,
-}
-
-/// Secrets as they were given; none means "as before".
-#[derive(Debug, Clone, Default)]
-pub struct Credentials {
-    /// The application's secret.
-    pub client_secret: Option<Secret>,
-    /// The refresh token.
-    pub refresh_token: Option<Secret>,
-    /// The user's password.
-    pub password: Option<Secret>,
-}
-
-/// A draft whose every field was found right.
-#[derive(Debug, Clone)]
-pub struct Checked {
-    pub(crate) draft: Draft,
-    pub(crate) login_url: Url,
-    pub(crate) api_url: Url,
-}
-
-impl Draft {
-    /// Checks every field. With `fresh`, the secrets that the grant needs must be there.
-    pub fn check(self, guard: &Guard, fresh: bool) -> Result<Checked, FieldErrors> {
-        let mut errors = FieldErrors::default();
-        errors.text("name", &self.name, 100);
-        for (field, text) in [("tenant_id", &self.tenant_id), ("client_id", &self.client_id)] {
-            errors.text(field, text, 200);
-            let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
-            errors.expect(plain, field, "must hold letters, digits, '-', '.' and '_' only");
-        }
-        let login = self.login_url.as_deref().unwrap_or(DEFAULT_LOGIN_URL);
-        let login_url = callable(&mut errors, "login_url", login, guard);
-        let api = self.api_url.as_deref().unwrap_or(self.program.program().default_url());
-        let api_url = callable(&mut errors, "api_url", api, guard);
-        self.check_credentials(&mut errors, fresh);
-        match (login_url, api_url) {
-            (Some(login_url), Some(api_url)) => errors.result(Checked { draft: self, login_url, api_url }),
-            _ => Err(errors),
-        }
+impl Account {
+    /// When the sign-in ends if its refresh token is not used until then.
+    pub fn sign_in_expires_at(&self) -> Option<DateTime<Utc>> {
+        self.refreshed_at.filter(|_| self.grant == Grant::RefreshToken).map(|at| at + REFRESH_LIFE)
     }
 
-    fn check_credentials(&self, errors: &mut FieldErrors, fresh: bool) {
-        let given = &self.credentials;
-        let needs = |needed: bool, secret: &Option<Secret>| fresh && needed && secret.is_none();
-        for (field, needed, secret) in [
-            ("client_secret", self.grant == Grant::ClientCredentials, &given.client_secret),
-            ("refresh_token", self.grant == Grant::RefreshToken, &given.refresh_token),
-            ("password", self.grant == Grant::Password, &given.password),
-        ] {
-            errors.expect(!needs(needed, secret), field, "is needed for this grant");
-            if let Some(secret) = secret {
-                let length = secret.expose().len();
-                errors.expect((1..=16_384).contains(&length), field, "must have 1 to 16384 bytes");
-            }
+    /// What works now and may not for long, or not for everything; a sentence each.
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let mut warnings = Vec::new();
+        if self.grant == Grant::Password {
+            warnings.push(
+                "the grant password is legacy: it fails as soon as the user must use multi-factor authentication, which \
+                 Partner Center demands since 2026; use refresh_token and sign in once",
+            );
         }
-        let named = self.username.as_deref().is_some_and(|name| !name.trim().is_empty());
-        errors.expect(self.grant != Grant::Password || named, "username", "is needed for this grant");
-    }
-}
-
-fn callable(errors: &mut FieldErrors, field: &str, text: &str, guard: &Guard) -> Option<Url> {
-    let url = errors.url(field, text)?;
-    match guard.check(&url) {
-        Ok(()) => Some(url),
-        Err(refused) => {
-            errors.add(field, refused.to_string());
-            None
+        match (self.program, self.grant) {
+            (ProgramName::Mpn, Grant::ClientCredentials) => warnings.push(
+                "Partner Insights (mpn) wants an application together with a user: with client_credentials there is no \
+                 user, and the API may refuse; use refresh_token",
+            ),
+            (ProgramName::Cmp, Grant::RefreshToken | Grant::Password) => warnings.push(
+                "commercial marketplace analytics (cmp) is documented for applications alone; use client_credentials",
+            ),
+            _ => {}
         }
+        warnings
     }
 }

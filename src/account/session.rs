@@ -1,10 +1,10 @@
 //! The only door to Microsoft.
 //!
 //! [`Sessions::call`] hands the API's client a token. A token is renewed five minutes before its end, and once when the
-//! API does not take it; one renewal at a time per account, across all replicas, by lease. The rotated refresh token is
-//! committed before the new access token is used, so that a kill in between leaves the old one good. `Retry-After` holds
-//! for the whole account. When only a person can mend it, the account is marked and that is told once; until then nothing
-//! of the account is asked.
+//! API does not take it; one renewal at a time per account (see `renew`). `Retry-After` holds for the whole account, and so
+//! does a wait that grows while the service is away, so that many reports do not hammer it together. When only a person can
+//! mend it, the account is marked and that is told once; until then nothing of the account is asked. The API may refuse
+//! one call for want of MFA and take the next, so that is believed only of a fresh token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,20 +14,16 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::{Account, Grant, State, store};
+use super::{Account, State, store};
 use crate::clock::Clock;
 use crate::db::{StoreError, Stored};
 use crate::event::{self, About, Fact, Kind};
 use crate::id::AccountId;
-use crate::insights::{self, Api, Dataset};
+use crate::insights::{self, Api, Pace};
 use crate::outbound::Outbound;
-use crate::retry::{Failure, bounded};
+use crate::retry::{Backoff, Failure, bounded};
 use crate::secret::{Keyring, Secret};
 use crate::wake::{Topic, Wake};
-
-const EARLY: Duration = Duration::from_secs(300);
-const RENEWAL_POLL: Duration = Duration::from_millis(100);
-const RENEWAL_WAIT: Duration = Duration::from_secs(35);
 
 /// Why a call was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -53,12 +49,13 @@ impl CallError {
     }
 }
 
+/// An access token.
 #[derive(Debug, Clone)]
-struct Held {
-    access: Secret,
-    good_until: DateTime<Utc>,
+pub(super) struct Held {
+    pub(super) access: Secret,
+    pub(super) good_until: DateTime<Utc>,
     /// The renewal that brought it.
-    renewal: i64,
+    pub(super) renewal: i64,
 }
 
 type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
@@ -66,18 +63,28 @@ type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
 /// Signs accounts in, and calls the API for them.
 #[derive(Debug, Clone)]
 pub struct Sessions {
-    pool: PgPool,
-    clock: Clock,
-    keyring: Keyring,
-    outbound: Outbound,
+    pub(super) pool: PgPool,
+    pub(super) clock: Clock,
+    pub(super) keyring: Keyring,
+    pub(super) outbound: Outbound,
     wake: Wake,
+    calls_per_second: u32,
     held: Arc<Mutex<HashMap<AccountId, Slot>>>,
+    /// Apart from what is held: credentials that change do not make calls any faster.
+    paces: Arc<Mutex<HashMap<AccountId, Arc<Pace>>>>,
 }
 
 impl Sessions {
-    /// No token is held at first.
-    pub fn new(pool: PgPool, clock: Clock, keyring: Keyring, outbound: Outbound, wake: Wake) -> Self {
-        Self { pool, clock, keyring, outbound, wake, held: Arc::default() }
+    /// No token is held at first. No account makes more calls a second than that, in this process.
+    pub fn new(
+        pool: PgPool,
+        clock: Clock,
+        keyring: Keyring,
+        outbound: Outbound,
+        wake: Wake,
+        calls_per_second: u32,
+    ) -> Self {
+        Self { pool, clock, keyring, outbound, wake, calls_per_second, held: Arc::default(), paces: Arc::default() }
     }
 
     /// Asks the API something for an account; once more with a fresh token if the first was not taken.
@@ -92,55 +99,53 @@ impl Sessions {
         self.ask(&account, ask).await
     }
 
-    /// Signs in and tells the datasets that the API shows, also where a person had to sign in first: what works is active
-    /// again.
-    pub async fn verify(&self, id: AccountId) -> Result<Vec<Dataset>, CallError> {
-        let account = self.account(id).await?;
-        if account.state == State::SignInRequired {
-            // A token that was held is not better than what it was refused for.
-            self.forget(id);
-        }
-        let datasets = self.ask(&account, |api| async move { api.datasets().await }).await?;
-        store::signed_in(&mut *self.acquire().await?, id, self.clock.now()).await?;
-        Ok(datasets)
-    }
-
     /// Forgets the held token, because the credentials changed.
     pub fn forget(&self, id: AccountId) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    async fn ask<T, F>(&self, account: &Account, ask: impl Fn(Api) -> F) -> Result<T, CallError>
+    pub(super) async fn ask<T, F>(&self, account: &Account, ask: impl Fn(Api) -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, insights::Error>>,
     {
         if store::is_blocked(account, self.clock.now()) {
-            return Err(CallError::Waiting("the API asked us to wait".into()));
+            return Err(CallError::Waiting("it is to be left alone for a while".into()));
         }
         let mut held = self.token(account, None).await?;
         let mut answer = ask(self.api(account, held.access.clone())).await;
-        if matches!(answer, Err(insights::Error::Unauthorized(_))) {
+        if matches!(answer, Err(insights::Error::Unauthorized(_) | insights::Error::SignInRequired(_))) {
             held = self.token(account, Some(&held.access)).await?;
             answer = ask(self.api(account, held.access.clone())).await;
         }
         match answer {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => {
+                if account.failures > 0 {
+                    store::answered(&mut *self.acquire().await?, account.id).await?;
+                }
+                Ok(answer)
+            }
             Err(error) => Err(self.noted(account.id, held.renewal, error).await?),
         }
     }
 
-    async fn account(&self, id: AccountId) -> Stored<Account> {
+    pub(super) async fn account(&self, id: AccountId) -> Stored<Account> {
         let mut conn = self.pool.acquire().await?;
         store::find(&mut conn, id).await?.ok_or(StoreError::Lost)
     }
 
     fn api(&self, account: &Account, token: Secret) -> Api {
-        Api::new(self.outbound.clone(), account.api_url.clone(), token)
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let pace = paces.entry(account.id).or_insert_with(|| Arc::new(Pace::new(self.calls_per_second)));
+        Api::new(self.outbound.clone(), account.api_url.clone(), token, pace.clone())
+    }
+
+    pub(super) fn slot(&self, id: AccountId) -> Slot {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
     }
 
     /// A token that is good for a while and is not `refused`.
-    async fn token(&self, account: &Account, refused: Option<&Secret>) -> Result<Held, CallError> {
-        let slot = self.held.lock().unwrap_or_else(PoisonError::into_inner).entry(account.id).or_default().clone();
+    pub(super) async fn token(&self, account: &Account, refused: Option<&Secret>) -> Result<Held, CallError> {
+        let slot = self.slot(account.id);
         let mut slot = slot.lock().await;
         if let Some(held) = &*slot
             && held.good_until > self.clock.now()
@@ -148,73 +153,26 @@ impl Sessions {
         {
             return Ok(held.clone());
         }
-        // It goes on when the caller leaves: the old refresh token may be gone there once the new one was given.
-        let (sessions, id) = (self.clone(), account.id);
-        let renewal = tokio::spawn(async move { sessions.renew(id).await });
-        let held = renewal.await.map_err(|_| CallError::Waiting("the renewal of the token was cut off".into()))??;
-        Ok(slot.insert(held).clone())
+        Ok(slot.insert(self.renew_apart(account.id).await?).clone())
     }
 
-    async fn renew(&self, id: AccountId) -> Result<Held, CallError> {
-        let claim = self.claim_renewal(id).await?;
-        // Read after the claim: what is given later has a higher number, and our answer is not taken for its own.
-        let account = self.account(id).await?;
-        let credentials = store::credentials(&mut *self.acquire().await?, &self.keyring, id).await?;
-        let missing = Secret::default();
-        let grant = match account.grant {
-            Grant::RefreshToken => {
-                insights::Grant::RefreshToken(credentials.refresh_token.as_ref().unwrap_or(&missing))
-            }
-            Grant::ClientCredentials => insights::Grant::ClientCredentials,
-            Grant::Password => insights::Grant::Password(
-                account.username.as_deref().unwrap_or_default(),
-                credentials.password.as_ref().unwrap_or(&missing),
-            ),
-        };
-        let client = (account.client_id.as_str(), credentials.client_secret.as_ref());
-        let answer =
-            insights::request_token(&self.outbound, &account.login_url, &account.tenant_id, client, &grant).await;
-        let mut conn = self.acquire().await?;
-        match answer {
-            Ok(token) => {
-                let now = self.clock.now();
-                store::renewed(&mut conn, &self.keyring, id, claim, token.refresh.as_ref(), now).await?;
-                let good_until = now + token.life.saturating_sub(EARLY);
-                Ok(Held { access: token.access, good_until, renewal: claim })
-            }
-            Err(error) => {
-                store::not_renewed(&mut conn, id, claim, &error.to_string()).await?;
-                drop(conn);
-                Err(self.noted(id, claim, error).await?)
-            }
-        }
-    }
-
-    async fn acquire(&self) -> Stored<sqlx::pool::PoolConnection<sqlx::Postgres>> {
+    pub(super) async fn acquire(&self) -> Stored<sqlx::pool::PoolConnection<sqlx::Postgres>> {
         Ok(self.pool.acquire().await?)
     }
 
-    async fn claim_renewal(&self, id: AccountId) -> Result<i64, CallError> {
-        let began = tokio::time::Instant::now();
-        loop {
-            if let Some(claim) = store::claim_renewal(&mut *self.acquire().await?, id, self.clock.now()).await? {
-                return Ok(claim);
-            }
-            if began.elapsed() > RENEWAL_WAIT {
-                return Err(CallError::Waiting("another replica is renewing the token".into()));
-            }
-            tokio::time::sleep(RENEWAL_POLL).await;
-        }
-    }
-
     /// Keeps what an error, met with the token of a `renewal`, means for the whole account.
-    async fn noted(&self, id: AccountId, renewal: i64, error: insights::Error) -> Stored<CallError> {
+    pub(super) async fn noted(&self, id: AccountId, renewal: i64, error: insights::Error) -> Stored<CallError> {
         let now = self.clock.now();
         match &error {
-            insights::Error::Throttled { after } => {
+            insights::Error::Throttled { after, .. } => {
                 let longest = store::LONGEST_BLOCK.to_std().expect("an hour is not negative");
                 let after = bounded(*after, Duration::from_secs(1), longest);
                 store::block(&mut *self.acquire().await?, id, now + after, now).await?;
+            }
+            // A fresh token that is not taken either is trouble of theirs, and must not be renewed in a loop.
+            insights::Error::Unavailable { reading: true, .. } | insights::Error::Unauthorized(_) => {
+                let wait = |failures| Backoff::MICROSOFT.wait(failures);
+                store::away(&mut *self.acquire().await?, id, now, wait).await?;
             }
             insights::Error::SignInRequired(why) => {
                 self.require_sign_in(id, renewal, why, now).await?;

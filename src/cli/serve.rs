@@ -90,6 +90,7 @@ fn app_settings(settings: Settings, listeners: &Listeners, local_key: Secret) ->
         guard: settings.guard,
         proxy: settings.proxy,
         download_hosts: settings.download_hosts,
+        calls_per_second: settings.calls_per_second,
         sandbox_page: None,
         metrics: Some(telemetry::metrics()),
     })

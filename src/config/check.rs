@@ -21,6 +21,8 @@ use crate::secret::{Keyring, Secret};
 
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 const DEFAULT_DATA_DIR: &str = "./tidings-data";
+const DEFAULT_CALLS_PER_SECOND: u32 = 10;
+const CALLS_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=1000;
 const SHORTEST_ADMIN_KEY: usize = 24;
 const LONGEST_SHOWN: usize = 60;
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -52,6 +54,9 @@ pub(super) fn all(given: Given) -> Result<Settings, Wrong> {
         mail: mail(&mut problems, given.smtp_url, given.smtp_url_file, given.mail_from),
         guard: problems.text("TIDINGS_ALLOW_NETWORKS", given.allow_networks, networks).unwrap_or_default(),
         download_hosts: problems.text("TIDINGS_DOWNLOAD_HOSTS", given.download_hosts, hosts).unwrap_or_default(),
+        calls_per_second: problems
+            .text("TIDINGS_CALLS_PER_SECOND", given.calls_per_second, calls_per_second)
+            .unwrap_or(DEFAULT_CALLS_PER_SECOND),
         proxy: problems.secret(("TIDINGS_PROXY", given.proxy), NO_FILE, proxy),
         database,
         home,
@@ -239,6 +244,11 @@ fn hosts(text: &str) -> Result<DownloadHosts, String> {
     } else {
         Err("names of hosts such as blob.core.windows.net, with commas between them".into())
     }
+}
+
+fn calls_per_second(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| CALLS_PER_SECOND.contains(number));
+    number.ok_or_else(|| "a whole number from 1 to 1000".into())
 }
 
 fn proxy(secret: &Secret) -> Result<Url, String> {

@@ -82,6 +82,10 @@ pub struct Given {
     #[arg(long, env = "TIDINGS_DOWNLOAD_HOSTS", value_name = "HOST,…")]
     download_hosts: Option<String>,
 
+    /// No account calls the API more often than so many times a second, in this process: 1 to 1000; 10 when not given
+    #[arg(long, env = "TIDINGS_CALLS_PER_SECOND", value_name = "CALLS")]
+    calls_per_second: Option<String>,
+
     /// HTTP proxy for API, sign-in and downloads; none when not given
     #[arg(long, env = "TIDINGS_PROXY", value_name = "URL", hide_env_values = true)]
     proxy: Option<Secret>,
@@ -184,6 +188,8 @@ pub struct Settings {
     pub guard: Guard,
     /// Hosts that secure links may name.
     pub download_hosts: DownloadHosts,
+    /// No account calls the API more often.
+    pub calls_per_second: u32,
     /// For API, sign-in and downloads.
     pub proxy: Option<Url>,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::Value;
 
 use super::wire::{Envelope, Fields};
@@ -13,6 +13,7 @@ use crate::retry::Failure;
 const LONGEST_TEXT: usize = 500;
 const DEFAULT_THROTTLE: Duration = Duration::from_secs(60);
 const MFA_CODE: i64 = 900_421;
+const NO_MFA: &str = "the API wants a sign-in with multi-factor authentication";
 
 /// Why a call of the API, or of its sign-in, failed. No variant holds a token or a link.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,10 +28,12 @@ pub enum Error {
     #[error("not found there: {0}")]
     NotFound(String),
     /// Too many calls; wait.
-    #[error("the API is throttling; it asked to wait {} s", after.as_secs())]
+    #[error("the API is throttling; it asked to wait {} s: {said}", after.as_secs())]
     Throttled {
         /// How long to wait.
         after: Duration,
+        /// Its own words.
+        said: String,
     },
     /// The API understood and refused. Its own words.
     #[error("the API refused ({status}): {message}")]
@@ -41,10 +44,17 @@ pub enum Error {
         message: String,
     },
     /// No answer, or one that says "later".
-    #[error("the API is not available: {0}")]
-    Unavailable(String),
-    /// No answer in time.
-    #[error("the API is not available: {0}")]
+    #[error("the API is not available: {why}")]
+    Unavailable {
+        /// What was seen.
+        why: String,
+        /// Whether nothing was to be changed, so that the fault is the service's: a creation may fail for a bad date.
+        reading: bool,
+        /// Whether it took too long.
+        timed_out: bool,
+    },
+    /// The test of a query took too long: that says nothing, neither of the query nor of the service.
+    #[error("the API was not ready in time: {0}")]
     TimedOut(String),
     /// A limit that the API has per user is reached; it was not asked.
     #[error("{0}")]
@@ -55,9 +65,41 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn unavailable(error: &reqwest::Error) -> Self {
-        let said = outbound::describe(error);
-        if error.is_timeout() { Self::TimedOut(said) } else { Self::Unavailable(said) }
+    /// There was no answer.
+    pub(super) fn no_answer(error: &reqwest::Error, reading: bool) -> Self {
+        Self::Unavailable { why: outbound::describe(error), reading, timed_out: error.is_timeout() }
+    }
+
+    /// The service says that it cannot answer now.
+    pub(super) fn away(why: String) -> Self {
+        Self::Unavailable { why, reading: true, timed_out: false }
+    }
+
+    /// The same, where a query was tried that may take longer than the API waits.
+    pub(super) fn of_a_test(self) -> Self {
+        match self {
+            Self::Unavailable { why, timed_out: true, .. } => Self::TimedOut(why),
+            other => other,
+        }
+    }
+
+    /// The same with what Microsoft finds the call by.
+    pub(super) fn traced(mut self, correlation: &str) -> Self {
+        let text = match &mut self {
+            Self::Unauthorized(text)
+            | Self::SignInRequired(text)
+            | Self::NotFound(text)
+            | Self::Malformed(text)
+            | Self::TimedOut(text)
+            | Self::Quota(text)
+            | Self::Throttled { said: text, .. }
+            | Self::Refused { message: text, .. }
+            | Self::Unavailable { why: text, .. } => text,
+        };
+        text.push_str(" (correlation ");
+        text.push_str(correlation);
+        text.push(')');
+        self
     }
 
     pub(super) fn refused_address(refused: &outbound::Refused) -> Self {
@@ -68,23 +110,25 @@ impl Error {
     pub fn failure(&self) -> Failure {
         let text = self.to_string();
         match self {
-            Self::Throttled { after } => Failure::transient(text).after(Some(*after)),
+            Self::Throttled { after, .. } => Failure::transient(text).after(Some(*after)),
             Self::Refused { .. } | Self::NotFound(_) | Self::Quota(_) => Failure::permanent(text),
             Self::Unauthorized(_)
             | Self::SignInRequired(_)
-            | Self::Unavailable(_)
+            | Self::Unavailable { .. }
             | Self::TimedOut(_)
             | Self::Malformed(_) => Failure::transient(text),
         }
     }
 }
 
-/// Reads an answer, by its HTTP status and by the envelope's own, which may differ.
+/// Reads an answer, by its HTTP status and by the envelope's own, which may differ. `reading` tells whether nothing was to
+/// be changed; `reason` is the phrase of the status line, where it is not the usual one.
 pub(super) fn judge(
     status: StatusCode,
+    reason: &[u8],
     headers: &HeaderMap,
     body: &[u8],
-    correlation: &str,
+    reading: bool,
 ) -> Result<Envelope, Error> {
     let fields = serde_json::from_slice::<Value>(body).map(Fields::of);
     let inner = fields.as_ref().ok().and_then(|fields| fields.number("statuscode")).unwrap_or(0);
@@ -92,34 +136,47 @@ pub(super) fn judge(
         Ok(inner @ 400..=599) if status.is_success() => inner,
         _ => status.as_u16(),
     };
-    let said = || message(fields.as_ref().ok(), body, headers, correlation);
+    let said = || message(fields.as_ref().ok(), body, headers);
     match status {
         200..=299 => match fields {
-            Ok(fields) => Ok(Envelope::read(fields)),
-            Err(error) => Err(Error::Malformed(format!("{error} (correlation {correlation})"))),
+            Ok(fields) => Ok(Envelope::read(fields, headers)),
+            Err(error) => Err(Error::Malformed(error.to_string())),
         },
-        401 if asks_for_sign_in(fields.as_ref().ok(), headers, body) => Err(Error::SignInRequired(said())),
+        401 if asks_for_sign_in(fields.as_ref().ok(), reason, headers, body) => {
+            Err(Error::SignInRequired(if body.is_empty() { NO_MFA.into() } else { said() }))
+        }
         401 => Err(Error::Unauthorized(said())),
         404 => Err(Error::NotFound(said())),
-        429 => Err(Error::Throttled { after: outbound::retry_after(headers).unwrap_or(DEFAULT_THROTTLE) }),
-        408 | 504 => Err(Error::TimedOut(format!("{status}: {}", said()))),
-        500..=599 => Err(Error::Unavailable(format!("{status}: {}", said()))),
+        429 | 503 if status == 429 || headers.contains_key(RETRY_AFTER) => {
+            let after = outbound::retry_after(headers).unwrap_or(DEFAULT_THROTTLE);
+            Err(Error::Throttled { after, said: said() })
+        }
+        408 | 500..=599 => {
+            let timed_out = matches!(status, 408 | 504);
+            Err(Error::Unavailable { why: format!("{status}: {}", said()), reading, timed_out })
+        }
         _ => Err(Error::Refused { status, message: said() }),
     }
 }
 
-fn asks_for_sign_in(fields: Option<&Fields>, headers: &HeaderMap, body: &[u8]) -> bool {
+/// Whether a refusal of the token is one that only a person can mend. It is said in many places: the body, a header, and,
+/// by older versions of the API, the status line alone.
+fn asks_for_sign_in(fields: Option<&Fields>, reason: &[u8], headers: &HeaderMap, body: &[u8]) -> bool {
     let code = fields.and_then(|fields| fields.number("code").or_else(|| fields.number("errorcode")));
-    let words = String::from_utf8_lossy(&body[..body.len().min(2000)]);
+    let header = headers.get(WWW_AUTHENTICATE).map_or(&[][..], |value| value.as_bytes());
+    // Without the words of the status line, which newer versions of HTTP have not, there is nothing but this.
+    let says_nothing_more = body.is_empty() && String::from_utf8_lossy(header).contains("invalid_token");
     code == Some(MFA_CODE)
-        || words.contains("900421")
-        || words.contains("MFA required")
-        || headers.get("www-authenticate").and_then(|value| value.to_str().ok()).is_some_and(|value| {
-            value.contains("MFA") || value.contains("insufficient_claims") || value.contains("interaction_required")
+        || says_nothing_more
+        || [reason, header, &body[..body.len().min(2000)]].into_iter().any(|text| {
+            let text = String::from_utf8_lossy(text).to_ascii_lowercase();
+            ["900421", "mfa required", "insufficient_claims", "interaction_required"]
+                .iter()
+                .any(|word| text.contains(word))
         })
 }
 
-fn message(fields: Option<&Fields>, body: &[u8], headers: &HeaderMap, correlation: &str) -> String {
+fn message(fields: Option<&Fields>, body: &[u8], headers: &HeaderMap) -> String {
     let named = |fields: &Fields| {
         ["message", "description", "error_description", "error"].iter().find_map(|name| fields.text(name))
     };
@@ -129,16 +186,17 @@ fn message(fields: Option<&Fields>, body: &[u8], headers: &HeaderMap, correlatio
         _ => String::new(),
     });
     let said: String = said.chars().filter(|c| !c.is_control()).take(LONGEST_TEXT).collect();
-    let said = if said.is_empty() { "no reason given".to_owned() } else { said };
-    format!("{said} (correlation {correlation})")
+    if said.is_empty() { "no reason given".to_owned() } else { said }
 }
 
 #[cfg(test)]
 mod tests {
+    use reqwest::header::HeaderValue;
+
     use super::*;
 
     fn judged(status: u16, body: &str) -> Result<Envelope, Error> {
-        judge(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes(), "c")
+        judge(StatusCode::from_u16(status).unwrap(), b"", &HeaderMap::new(), body.as_bytes(), true)
     }
 
     #[test]
@@ -164,6 +222,37 @@ mod tests {
         for (status, body, expected) in cases {
             let text = judged(status, body).unwrap_err().to_string();
             assert!(text.contains(expected), "{status}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_token_without_mfa_is_told_apart_from_one_that_ran_out_wherever_that_is_said() {
+        let judged = |reason: &str, header: &'static str, body: &str| {
+            let headers = HeaderMap::from_iter([(WWW_AUTHENTICATE, HeaderValue::from_static(header))]);
+            judge(StatusCode::UNAUTHORIZED, reason.as_bytes(), &headers, body.as_bytes(), true).unwrap_err()
+        };
+        for (reason, header, body) in [
+            ("Unauthorized - MFA required", r#"Bearer error="invalid_token""#, ""),
+            ("", r#"Bearer error="invalid_token""#, ""),
+            ("", r#"Bearer error="insufficient_claims", claims="e30=""#, ""),
+            ("", r#"Bearer error="interaction_required""#, ""),
+            ("", "Bearer", r#"{"code":"900421","description":"Not allowed"}"#),
+            ("", "Bearer", r#"{"errorCode":900421}"#),
+            ("", "Bearer", "Error 900421"),
+            ("", "Bearer", r#"{"description":"Authentication failed. MFA required. (10001)"}"#),
+        ] {
+            let error = judged(reason, header, body);
+            assert!(matches!(error, Error::SignInRequired(_)), "{reason} {header} {body}: {error}");
+        }
+        let ran_out = judged("", r#"Bearer error="invalid_token""#, r#"{"statusCode":401,"message":"Unauthorized"}"#);
+        assert!(matches!(ran_out, Error::Unauthorized(_)), "{ran_out}");
+    }
+
+    #[test]
+    fn what_a_call_is_found_by_stands_in_every_error() {
+        for (status, body) in [(400, ""), (401, ""), (401, "900421"), (404, ""), (429, ""), (503, ""), (200, "odd")] {
+            let text = judged(status, body).unwrap_err().traced("0-1-2").to_string();
+            assert!(text.ends_with("(correlation 0-1-2)"), "{status}: {text}");
         }
     }
 }

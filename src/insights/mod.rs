@@ -20,12 +20,15 @@
 
 mod error;
 pub mod language;
+mod pace;
+mod probe;
 #[cfg(test)]
 mod properties;
 mod token;
 mod wire;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -34,10 +37,15 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::outbound::{self, Outbound};
-use crate::secret::{Secret, hex, random_bytes};
+use crate::secret::{Secret, random_bytes};
 
 pub use error::Error;
-pub use token::{Grant, Token, request_token};
+pub use pace::Pace;
+pub use probe::Probe;
+pub use token::{
+    Application, BadCertificate, Certificate, DeviceCode, DeviceProgress, Grant, Proof, Token, TokenVersion,
+    begin_device, poll_device, request_token,
+};
 pub use wire::{Dataset, Execution, Progress, Query, Report, SecureLink};
 
 /// The API closes a test of a query after 100 s; everything else answers sooner.
@@ -130,12 +138,13 @@ pub struct Api {
     outbound: Outbound,
     base: Url,
     token: Secret,
+    pace: Arc<Pace>,
 }
 
 impl Api {
-    /// Calls go below `base`, signed in with `token`.
-    pub fn new(outbound: Outbound, base: Url, token: Secret) -> Self {
-        Self { outbound, base, token }
+    /// Calls go below `base`, signed in with `token`, and no faster than `pace`.
+    pub fn new(outbound: Outbound, base: Url, token: Secret, pace: Arc<Pace>) -> Self {
+        Self { outbound, base, token, pace }
     }
 
     /// All datasets.
@@ -175,7 +184,8 @@ impl Api {
         let mut query = vec![("exportQuery", text)];
         query.extend(start.as_deref().map(|start| ("startTime", start)));
         query.extend(end.as_deref().map(|end| ("endTime", end)));
-        let mut rows = self.list_raw("ScheduledQueries/testQueryResult", &query, TEST_TIMEOUT).await?;
+        let answer = self.list_raw("ScheduledQueries/testQueryResult", &query, TEST_TIMEOUT).await;
+        let mut rows = answer.map_err(Error::of_a_test)?;
         rows.truncate(MOST_TEST_ROWS);
         Ok(rows)
     }
@@ -269,25 +279,34 @@ impl Api {
         body: Option<Value>,
         timeout: Duration,
     ) -> Result<wire::Envelope, Error> {
-        let correlation = correlation_id();
+        self.send_with(method, url, body, timeout, &[]).await
+    }
+
+    async fn send_with(
+        &self,
+        method: Method,
+        url: Url,
+        body: Option<Value>,
+        timeout: Duration,
+        headers: &[(&str, &str)],
+    ) -> Result<wire::Envelope, Error> {
+        let (correlation, reading) = (guid(), method == Method::GET);
         let client = self.outbound.client(&url).map_err(|refused| Error::refused_address(&refused))?;
         let mut request = client
             .request(method, url)
             .timeout(timeout)
             .bearer_auth(self.token.expose())
             .header("MS-CorrelationId", &correlation)
+            .header("MS-RequestId", guid())
             .header("Accept", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = request.send().await.map_err(|error| Error::unavailable(&error))?;
-        let (status, headers) = (answer.status(), answer.headers().clone());
-        let (body, cut) =
-            outbound::read_bounded(answer, LARGEST_ANSWER).await.map_err(|error| Error::unavailable(&error))?;
-        if cut {
-            return Err(Error::Malformed("the answer is larger than 16 MiB".into()));
-        }
-        error::judge(status, &headers, &body, &correlation)
+        self.pace.turn().await;
+        read(request, reading).await.map_err(|error| error.traced(&correlation))
     }
 
     fn url(&self, path: &str) -> Url {
@@ -354,10 +373,23 @@ fn gone_is_fine<T>(result: Result<T, Error>) -> Result<(), Error> {
     }
 }
 
-/// A random GUID, so that Microsoft can find our call.
-fn correlation_id() -> String {
-    let text = hex(&random_bytes::<16>());
-    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+/// Sends a request and reads its answer. `reading` tells whether nothing is to be changed by it.
+async fn read(request: reqwest::RequestBuilder, reading: bool) -> Result<wire::Envelope, Error> {
+    let answer = request.send().await.map_err(|error| Error::no_answer(&error, reading))?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let reason = answer.extensions().get::<hyper::ext::ReasonPhrase>().cloned();
+    let body = outbound::read_bounded(answer, LARGEST_ANSWER).await;
+    let (body, cut) = body.map_err(|error| Error::no_answer(&error, reading))?;
+    if cut {
+        return Err(Error::Malformed("the answer is larger than 16 MiB".into()));
+    }
+    let reason = reason.as_ref().map_or(&b""[..], |reason| reason.as_bytes());
+    error::judge(status, reason, &headers, &body, reading)
+}
+
+/// A random GUID: Microsoft finds our calls by such.
+fn guid() -> String {
+    uuid::Builder::from_random_bytes(random_bytes()).into_uuid().to_string()
 }
 
 fn encoded(segment: &str) -> String {

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
@@ -103,17 +104,27 @@ pub(super) struct Envelope {
     pub value: Vec<Value>,
     /// Where the next page is.
     pub next_link: Option<String>,
+    /// Whether revenue and personal data are left out.
+    pub data_redacted: bool,
+    /// Whether the token counts as one with MFA, where the API says so.
+    pub mfa_compliant: Option<bool>,
 }
 
 impl Envelope {
-    /// Takes the envelope's parts out of its fields.
-    pub(super) fn read(mut fields: Fields) -> Self {
+    /// Takes the envelope's parts out of its fields, and what stands beside it in the headers.
+    pub(super) fn read(mut fields: Fields, headers: &HeaderMap) -> Self {
         let value = match fields.take("value") {
             Some(Value::Array(items)) => items,
             Some(Value::Object(one)) => vec![Value::Object(one)],
             _ => Vec::new(),
         };
-        Self { value, next_link: fields.text("nextlink") }
+        let mfa = headers.get("ismfacompliant").and_then(|value| value.to_str().ok()).map(str::trim);
+        Self {
+            value,
+            next_link: fields.text("nextlink"),
+            data_redacted: fields.text("dataredacted").is_some_and(|text| text.eq_ignore_ascii_case("true")),
+            mfa_compliant: mfa.map(|text| text.eq_ignore_ascii_case("true")),
+        }
     }
 }
 

@@ -91,6 +91,7 @@ fn words(event: &Event) -> Words {
             let summary = format!("Its reports wait until a person signs in again: {reason}");
             words("Sign in", Tone::Bad, format!("{name} cannot sign in"), summary)
         }
+        Kind::AccountSignInExpiring => expiring(name, event),
         Kind::SubscriptionSuspended => {
             let summary = format!("Nothing is sent there any more: {reason}. What failed can be resent.");
             words("Suspended", Tone::Bad, format!("The subscription {name} is suspended"), summary)
@@ -102,7 +103,7 @@ fn words(event: &Event) -> Words {
         Kind::ReportSchemaChanged => {
             words("Columns", Tone::Warning, format!("{name} has other columns than before"), changed_columns(event))
         }
-        Kind::ReportUnusual | Kind::ReportDrifted | Kind::ReportEnded | Kind::AccountSignInExpiring => {
+        Kind::ReportUnusual | Kind::ReportDrifted | Kind::ReportEnded => {
             words("Notice", Tone::Warning, format!("{name}: {}", event.kind.as_str()), reason.to_owned())
         }
     }
@@ -118,6 +119,23 @@ fn changed_columns(event: &Event) -> String {
     let said = said.into_iter().filter(|(_, names)| !names.is_empty()).map(|(what, names)| format!("{what}: {names}."));
     let moved = event.data.pointer("/changes/reordered").and_then(Value::as_bool) == Some(true);
     said.chain(moved.then(|| "The others stand in another order.".to_owned())).collect::<Vec<_>>().join(" ")
+}
+
+fn expiring(name: &str, event: &Event) -> Words {
+    let text = |field: &str| event.data.get(field).and_then(Value::as_str).unwrap_or_default();
+    let days = event.data.get("days").and_then(Value::as_u64).unwrap_or(0);
+    let left = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+    let (what, remedy) = match text("what") {
+        "client_secret" => ("client secret", "Make a new one in Microsoft Entra and give it to the account"),
+        _ => ("sign-in", "It has not been renewed for long: sign in again, or find out why it can't be renewed"),
+    };
+    Words {
+        status: "Expiring",
+        tone: Tone::Warning,
+        subject: name.to_owned(),
+        title: format!("The {what} of {name} ends in {left}"),
+        summary: format!("{remedy} before {}; after that its reports wait.", text("expires_at")),
+    }
 }
 
 fn measured(event: &Event) -> String {
@@ -140,6 +158,7 @@ fn facts(event: &Event) -> Vec<(String, String)> {
         ("Report", text("/report/name")),
         ("Generated", text("/execution/generated_at")),
         ("Expected", text("/expected_at")),
+        ("Ends", text("/expires_at")),
         ("Rows", number("/file/rows").map(grouped)),
         ("Columns", columns.map(|columns| columns.len().to_string())),
         ("Size", number("/file/size_bytes").map(bytes)),

@@ -169,7 +169,7 @@ async fn every_wrong_or_missing_field_is_named_in_one_answer() {
         (
             "/accounts",
             json!({ "program": "mpn", "grant": "refresh_token", "tenant_id": "a/b", "login_url": "ftp://x" }),
-            &["name", "tenant_id", "client_id", "refresh_token", "login_url"],
+            &["name", "tenant_id", "client_id", "login_url"],
         ),
         ("/reports", json!({}), &["account_id", "name", "query", "interval_hours"]),
         (

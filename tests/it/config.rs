@@ -43,6 +43,7 @@ async fn all_wrong_settings_are_told_at_once_and_no_secret_with_them() {
         ("TIDINGS_MAIL_FROM", "nobody"),
         ("TIDINGS_ALLOW_NETWORKS", "everything"),
         ("TIDINGS_DOWNLOAD_HOSTS", "https://blob"),
+        ("TIDINGS_CALLS_PER_SECOND", "0"),
         ("TIDINGS_PROXY", "ann:hunter22@proxy"),
         ("TIDINGS_LOG", "tidings=loud"),
     ];

@@ -4,56 +4,30 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::account_input::AccountInput;
 use crate::access;
-use crate::account::{self, Account, Checked, Credentials, Draft, Grant, ProgramName, State as AccountState};
+use crate::account::sign_in::{BeginError, SignIn};
+use crate::account::verify::Verified;
+use crate::account::{self, Account, Grant, ProgramName, State as AccountState, TokenVersion};
 use crate::app::App;
-use crate::field::FieldErrors;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayAdmin, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::AccountId;
-use crate::outbound::Guard;
 use crate::report::store::queries;
-use crate::secret::Secret;
 use crate::wake::Topic;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(show, change, remove)).routes(routes!(verify))
-}
-
-/// An account to be made or changed; when changing, what is not given stays.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct AccountInput {
-    /// Unique, at most 100 characters.
-    name: Option<String>,
-    /// `mpn` (Partner Insights) or `cmp` (commercial marketplace analytics).
-    program: Option<ProgramName>,
-    /// The directory: a GUID or a domain.
-    tenant_id: Option<String>,
-    /// The application.
-    client_id: Option<String>,
-    /// `refresh_token`, `client_credentials` or `password` (legacy).
-    grant: Option<Grant>,
-    /// Needed for `client_credentials`, and for the others where the application has one.
-    #[schema(value_type = Option<String>, write_only)]
-    client_secret: Option<Secret>,
-    /// Needed for `refresh_token`. The same value again never replaces one that was rotated since.
-    #[schema(value_type = Option<String>, write_only)]
-    refresh_token: Option<Secret>,
-    /// Needed for `password`.
-    username: Option<String>,
-    /// Needed for `password`.
-    #[schema(value_type = Option<String>, write_only)]
-    password: Option<Secret>,
-    /// Microsoft's own when not given; `/{tenant_id}/oauth2/token` is appended.
-    login_url: Option<String>,
-    /// The whole base of the API; Microsoft's own for the program when not given.
-    api_url: Option<String>,
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(show, change, remove))
+        .routes(routes!(verify))
+        .routes(routes!(compare))
+        .routes(routes!(begin_sign_in, show_sign_in))
 }
 
 /// An account, without its secrets.
@@ -65,6 +39,8 @@ struct AccountView {
     tenant_id: String,
     client_id: String,
     grant: Grant,
+    #[schema(value_type = u8)]
+    token_version: TokenVersion,
     username: Option<String>,
     login_url: String,
     api_url: String,
@@ -73,8 +49,16 @@ struct AccountView {
     sign_in_since: Option<DateTime<Utc>>,
     /// What went wrong last, if the last sign-in did.
     last_failure: Option<String>,
-    /// No call before: the API asked us to wait.
+    /// No call before: the API asked us to wait, or was away.
     blocked_until: Option<DateTime<Utc>>,
+    /// When the client secret, or the certificate, runs out, where that was said.
+    client_secret_expires_at: Option<DateTime<Utc>>,
+    /// When the refresh token was last renewed.
+    refreshed_at: Option<DateTime<Utc>>,
+    /// When the sign-in ends if its refresh token is not used until then; it is used at least weekly.
+    sign_in_expires_at: Option<DateTime<Utc>>,
+    /// What works now and may not for long, or not for everything.
+    warnings: Vec<&'static str>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -82,6 +66,11 @@ struct AccountView {
 impl From<Account> for AccountView {
     fn from(account: Account) -> Self {
         Self {
+            sign_in_expires_at: account.sign_in_expires_at(),
+            warnings: account.warnings(),
+            token_version: account.token_version,
+            client_secret_expires_at: account.client_secret_expires_at,
+            refreshed_at: account.refreshed_at,
             id: account.id,
             name: account.name,
             program: account.program,
@@ -103,67 +92,31 @@ impl From<Account> for AccountView {
 
 /// What works for an account.
 #[derive(Debug, Serialize, ToSchema)]
-struct Verified {
-    /// Whether the API answered.
+struct VerifiedView {
+    /// Whether everything asked for was answered.
     ok: bool,
+    /// Whether the sign-in gave a token.
+    token: bool,
+    /// Whether the API took the token and answered.
+    api: bool,
     /// The datasets it shows.
     datasets: Vec<String>,
+    /// What the answer says of the role in Partner Center, where it says something.
+    role: Option<&'static str>,
+    /// Whether the sign-in counts as one with MFA, where the API says so.
+    mfa_compliant: Option<bool>,
     /// What is wrong, if anything.
     problem: Option<String>,
+    /// What works now and may not for long, or not for everything.
+    warnings: Vec<&'static str>,
 }
 
-impl AccountInput {
-    /// A checked new account, or everything that is wrong with it.
-    fn into_new(self, guard: &Guard) -> Result<Checked, FieldErrors> {
-        let mut errors = FieldErrors::default();
-        errors.expect(self.program.is_some(), "program", "is needed: mpn or cmp");
-        errors.expect(self.grant.is_some(), "grant", "is needed: refresh_token, client_credentials or password");
-        // Which secrets are needed depends on the grant.
-        let grant_is_known = self.grant.is_some();
-        let draft = Draft {
-            name: self.name.unwrap_or_default(),
-            program: self.program.unwrap_or(ProgramName::Mpn),
-            tenant_id: self.tenant_id.unwrap_or_default(),
-            client_id: self.client_id.unwrap_or_default(),
-            grant: self.grant.unwrap_or(Grant::RefreshToken),
-            login_url: self.login_url,
-            api_url: self.api_url,
-            username: self.username,
-            credentials: Credentials {
-                client_secret: self.client_secret,
-                refresh_token: self.refresh_token,
-                password: self.password,
-            },
-        };
-        match draft.check(guard, grant_is_known) {
-            Ok(checked) => errors.result(checked),
-            Err(more) => {
-                errors.0.extend(more.0);
-                Err(errors)
-            }
-        }
-    }
-
-    fn into_change(self, account: Account) -> Result<Draft, ApiError> {
-        if self.program.is_some_and(|program| program != account.program) {
-            return Err(ApiError::field("program", "cannot be changed; make another account"));
-        }
-        Ok(Draft {
-            name: self.name.unwrap_or(account.name),
-            program: account.program,
-            tenant_id: self.tenant_id.unwrap_or(account.tenant_id),
-            client_id: self.client_id.unwrap_or(account.client_id),
-            grant: self.grant.unwrap_or(account.grant),
-            login_url: Some(self.login_url.unwrap_or_else(|| account.login_url.into())),
-            api_url: Some(self.api_url.unwrap_or_else(|| account.api_url.into())),
-            username: self.username.or(account.username),
-            credentials: Credentials {
-                client_secret: self.client_secret,
-                refresh_token: self.refresh_token,
-                password: self.password,
-            },
-        })
-    }
+/// In what an account differs from what was given.
+#[derive(Debug, Serialize, ToSchema)]
+struct Compared {
+    /// The names of the given fields that differ from what is kept. A secret differs from the one that was given last; a
+    /// refresh token that was renewed since does not differ from itself.
+    differs: Vec<&'static str>,
 }
 
 /// Make an account
@@ -217,7 +170,10 @@ async fn change(
 ) -> Result<Json<AccountView>, ApiError> {
     let mut tx = app.pool.begin().await?;
     let account = account::store::find(&mut tx, id).await?.ok_or(ApiError::NotFound("no such account"))?;
-    let checked = input.into_change(account)?.check(&app.guard, false)?;
+    let checked = input.into_change(&account, &app.guard)?;
+    if checked.changes(&account).contains(&"program") {
+        return Err(ApiError::field("program", "cannot be changed; make another account"));
+    }
     account::store::update(&mut tx, &app.clock, &app.keyring, id, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "account.change", &id.to_string()).await?;
     tx.commit().await?;
@@ -247,23 +203,69 @@ async fn remove(
 
 /// Sign in and look what the API shows; if that works, nobody need sign in again
 #[utoipa::path(post, path = "/accounts/{id}/verify", tag = "accounts", params(("id" = AccountId, Path)),
-    responses((status = 200, body = Verified), (status = 404, body = crate::http::error::Problem)))]
+    responses((status = 200, body = VerifiedView), (status = 404, body = crate::http::error::Problem)))]
 async fn verify(
     State(app): State<App>,
     MayWrite(actor): MayWrite,
     PathId(id): PathId<AccountId>,
-) -> Result<Json<Verified>, ApiError> {
-    find(&app, id).await?;
+) -> Result<Json<VerifiedView>, ApiError> {
+    let warnings = find(&app, id).await?.warnings;
     let mut conn = app.pool.acquire().await?;
     access::store::note(&mut conn, &app.clock, &actor.name, "account.verify", &id.to_string()).await?;
     drop(conn);
-    Ok(Json(match app.sessions.verify(id).await {
-        Ok(datasets) => {
-            wake_work(&app);
-            Verified { ok: true, datasets: datasets.into_iter().map(|one| one.name).collect(), problem: None }
-        }
-        Err(error) => Verified { ok: false, datasets: Vec::new(), problem: Some(error.to_string()) },
-    }))
+    let Verified { token, api, datasets, role, mfa_compliant, problem } = app.sessions.verify(id).await?;
+    if api {
+        wake_work(&app);
+    }
+    let datasets = datasets.into_iter().map(|one| one.name).collect();
+    Ok(Json(VerifiedView { ok: api, token, api, datasets, role, mfa_compliant, problem, warnings }))
+}
+
+/// Say in what an account differs from what is given
+#[utoipa::path(post, path = "/accounts/{id}/compare", tag = "accounts", params(("id" = AccountId, Path)),
+    request_body = AccountInput, responses((status = 200, body = Compared), (status = 422, body = crate::http::error::Problem)))]
+async fn compare(
+    State(app): State<App>,
+    _: MayAdmin,
+    PathId(id): PathId<AccountId>,
+    Body(input): Body<AccountInput>,
+) -> Result<Json<Compared>, ApiError> {
+    let mut conn = app.pool.acquire().await?;
+    let account = account::store::find(&mut conn, id).await?.ok_or(ApiError::NotFound("no such account"))?;
+    let checked = input.into_change(&account, &app.guard)?;
+    let mut differs = checked.changes(&account);
+    differs.extend(account::store::differing(&mut conn, &app.keyring, id, checked.credentials()).await?);
+    differs.sort_unstable();
+    Ok(Json(Compared { differs }))
+}
+
+/// Begin a sign-in by a code that a person types at Microsoft's page; one that waits already is given again
+#[utoipa::path(post, path = "/accounts/{id}/sign-in", tag = "accounts", params(("id" = AccountId, Path)),
+    responses((status = 201, body = SignIn), (status = 200, body = SignIn), (status = 409, body = crate::http::error::Problem)))]
+async fn begin_sign_in(
+    State(app): State<App>,
+    MayWrite(actor): MayWrite,
+    PathId(id): PathId<AccountId>,
+) -> Result<(StatusCode, Json<SignIn>), ApiError> {
+    find(&app, id).await?;
+    let (sign_in, begun) = app.sign_ins.begin(id).await?;
+    if begun {
+        let mut conn = app.pool.acquire().await?;
+        access::store::note(&mut conn, &app.clock, &actor.name, "account.sign_in", &id.to_string()).await?;
+    }
+    Ok((if begun { StatusCode::CREATED } else { StatusCode::OK }, Json(sign_in)))
+}
+
+/// Show how the last sign-in by a code stands
+#[utoipa::path(get, path = "/accounts/{id}/sign-in", tag = "accounts", params(("id" = AccountId, Path)),
+    responses((status = 200, body = SignIn), (status = 404, body = crate::http::error::Problem)))]
+async fn show_sign_in(
+    State(app): State<App>,
+    _: MayRead,
+    PathId(id): PathId<AccountId>,
+) -> Result<Json<SignIn>, ApiError> {
+    let sign_in = account::store::sign_in(&mut *app.pool.acquire().await?, id).await?;
+    sign_in.map(Json).ok_or(ApiError::NotFound("no sign-in of this account was begun"))
 }
 
 /// What waited for the account may go on.
@@ -276,4 +278,14 @@ fn wake_work(app: &App) {
 async fn find(app: &App, id: AccountId) -> Result<AccountView, ApiError> {
     let account = account::store::find(&mut *app.pool.acquire().await?, id).await?;
     account.map(AccountView::from).ok_or(ApiError::NotFound("no such account"))
+}
+
+impl From<BeginError> for ApiError {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Grant => Self::Conflict(error.to_string()),
+            BeginError::Microsoft(error) => Self::Upstream(error.to_string()),
+            BeginError::Store(error) => error.into(),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The admin API: one file per resource, each call documented beside its handler.
 
+mod account_input;
 mod accounts;
 mod callbacks;
 mod datasets;

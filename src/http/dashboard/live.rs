@@ -1,6 +1,6 @@
-//! Tells an open page that its report's story has changed, by server-sent events.
+//! Tells an open page that its report's story, or its account, has changed, by server-sent events.
 //!
-//! The event carries the story's version and nothing else; the page's script fetches what is new, through the same door as
+//! The event carries the version of what is shown and nothing else; the page's script fetches what is new, through the same door as
 //! everybody. Hints come in bursts, so a story is looked at a few times a second at most, and now and then without a hint.
 //! A connection ends after a while, so that a session that has ended ends its connections too: the browser comes back by
 //! itself and names the version it knows.
@@ -20,9 +20,9 @@ use super::page::{Named, PageError};
 use super::store;
 use crate::app::App;
 use crate::db::Stored;
-use crate::id::ReportId;
-use crate::report;
+use crate::id::{AccountId, ReportId};
 use crate::wake::Ear;
+use crate::{account, report};
 
 const LONGEST_QUIET: Duration = Duration::from_secs(15);
 const LEAST_PAUSE: Duration = Duration::from_millis(200);
@@ -46,14 +46,37 @@ pub(super) async fn changes(
     Query(known): Query<Known>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, PageError> {
-    let place = PLACES.try_acquire().map_err(|_| PageError::Busy)?;
     // Before the first look, so that no change falls between the two.
     let ear = app.wake.ear();
     report::store::find(&mut *app.pool.acquire().await?, id).await?.ok_or(PageError::NotFound)?;
+    watch(app, ear, Subject::Report(id), known, &headers)
+}
+
+/// An event whenever an account, or its sign-in, has changed.
+pub(super) async fn account_changes(
+    _: Viewer,
+    State(app): State<App>,
+    Named(id): Named<AccountId>,
+    Query(known): Query<Known>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, PageError> {
+    let ear = app.wake.ear();
+    account::store::find(&mut *app.pool.acquire().await?, id).await?.ok_or(PageError::NotFound)?;
+    watch(app, ear, Subject::Account(id), known, &headers)
+}
+
+fn watch(
+    app: App,
+    ear: Ear,
+    subject: Subject,
+    known: Known,
+    headers: &HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, PageError> {
+    let place = PLACES.try_acquire().map_err(|_| PageError::Busy)?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let known = last.map_or(known.version, str::to_owned);
     let stopping = app.stopping.clone().cancelled_owned();
-    let watch = Watch { app, id, ear, known, ends: Instant::now() + LIFE, looked: false, _place: place };
+    let watch = Watch { app, subject, ear, known, ends: Instant::now() + LIFE, looked: false, _place: place };
     let events = stream::unfold(watch, |mut watch| async {
         let event = watch.next().await?;
         Some((Ok(event), watch))
@@ -61,9 +84,16 @@ pub(super) async fn changes(
     Ok(Sse::new(events.take_until(stopping)))
 }
 
+/// What a page shows.
+#[derive(Debug, Clone, Copy)]
+enum Subject {
+    Report(ReportId),
+    Account(AccountId),
+}
+
 struct Watch {
     app: App,
-    id: ReportId,
+    subject: Subject,
     ear: Ear,
     known: String,
     ends: Instant,
@@ -89,7 +119,7 @@ impl Watch {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "failed to watch a report's story");
+                    tracing::error!(error = &error as &dyn std::error::Error, "failed to watch what a page shows");
                     return None;
                 }
             }
@@ -101,6 +131,10 @@ impl Watch {
     }
 
     async fn version(&self) -> Stored<String> {
-        store::version(&mut *self.app.pool.acquire().await?, self.id).await
+        let mut conn = self.app.pool.acquire().await?;
+        match self.subject {
+            Subject::Report(id) => store::version(&mut conn, id).await,
+            Subject::Account(id) => store::account_version(&mut conn, id).await,
+        }
     }
 }

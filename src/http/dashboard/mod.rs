@@ -4,6 +4,7 @@
 //! elsewhere, and the policy sent with every page forbids it. What must hold: no page without a session but the sign-in, no
 //! change asked for by another site, no secret on any page. A handler that takes a `guard::Viewer` keeps the first two.
 
+mod accounts;
 mod actions;
 mod files;
 mod guard;
@@ -40,6 +41,11 @@ pub fn router() -> Router<App> {
         .route("/reports/{id}/check", post(actions::check))
         .route("/reports/{id}/deliveries/{delivery_id}/resend", post(actions::resend))
         .route("/reports/{id}/files/{file_id}", get(files::download))
+        .route("/accounts", get(accounts::list))
+        .route("/accounts/{id}", get(accounts::show))
+        .route("/accounts/{id}/part", get(accounts::part))
+        .route("/accounts/{id}/live", get(live::account_changes))
+        .route("/accounts/{id}/sign-in", post(accounts::sign_in))
         .route("/sign-in", get(sign_in::form).post(sign_in::by_key))
         .route("/sign-in/{token}", get(sign_in::link).post(sign_in::by_link))
         .route("/sign-out", post(sign_in::sign_out))

@@ -42,6 +42,9 @@ pub(super) enum PageError {
     /// It makes no sense as things are.
     #[error("{0}")]
     Conflict(&'static str),
+    /// Microsoft did not do it: its own words.
+    #[error("{0}")]
+    Microsoft(String),
     /// As many live connections as we keep.
     #[error("too many live connections")]
     Busy,
@@ -87,6 +90,7 @@ impl IntoResponse for PageError {
                  use its own button.",
             ),
             Self::Conflict(why) => (StatusCode::CONFLICT, "Not possible", *why),
+            Self::Microsoft(why) => (StatusCode::BAD_GATEWAY, "Microsoft did not do it", why.as_str()),
             Self::Busy => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too many live pages",
@@ -146,6 +150,9 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
         ("sign_in.html", include_str!("templates/sign_in.html")),
         ("link.html", include_str!("templates/link.html")),
         ("reports.html", include_str!("templates/reports.html")),
+        ("accounts.html", include_str!("templates/accounts.html")),
+        ("account.html", include_str!("templates/account.html")),
+        ("account_part.html", include_str!("templates/account_part.html")),
         ("empty.html", include_str!("templates/empty.html")),
         ("report.html", include_str!("templates/report.html")),
         ("story.html", include_str!("templates/story.html")),

@@ -28,7 +28,7 @@ const MOST_ATTEMPTS: i64 = 20;
 /// Where a page of the list begins.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Cursor {
-    before: Option<String>,
+    pub(super) before: Option<String>,
 }
 
 /// All reports, newest first.
@@ -120,7 +120,7 @@ fn tiles(health: &Health) -> Vec<Value> {
 
 fn alarm(account: Locked, now: DateTime<Utc>) -> Value {
     let since = account.since.map(|at| Moment::new(at, now));
-    context! { name => account.name, since => Serde(&since), why => account.why }
+    context! { id => account.id.to_string(), name => account.name, since => Serde(&since), why => account.why }
 }
 
 /// One report's whole story.
@@ -155,7 +155,7 @@ async fn told(app: &App, id: ReportId) -> Result<Option<Value>, PageError> {
         id => id.to_string(), version, is_cut => rows.is_cut, most => MOST_EXECUTIONS, chapters => Serde(&chapters),
         name => &report.name, description => &report.description, query => &report.query, format => &report.format,
         state => report.state.as_str(), tone => state_tone(report.state.as_str()), trouble => &report.last_failure,
-        account => &account.name, locked => account.state == account::State::SignInRequired,
+        account => &account.name, account_id => account.id.to_string(), locked => account.state == account::State::SignInRequired,
         locked_why => &account.last_failure,
         remote_id => report.remote_id.as_ref().map(|id| &id.0), callback => callback(app, &report, &account),
         every => every(&report), start => moment(report.start_at), expected => moment(report.expected_at),
@@ -201,7 +201,7 @@ fn every(report: &Report) -> String {
 }
 
 /// Keeps the first `most` rows; tells whether there were more.
-fn cut<T>(rows: &mut Vec<T>, most: i64) -> bool {
+pub(super) fn cut<T>(rows: &mut Vec<T>, most: i64) -> bool {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let is_more = rows.len() > most;
     rows.truncate(most);

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use crate::db::Stored;
-use crate::id::{DeliveryId, EventId, ExecutionId, FileId, ReportId};
+use crate::id::{AccountId, DeliveryId, EventId, ExecutionId, FileId, ReportId};
 
 /// Counting stops here: that there are more is all one needs to know.
 pub(super) const MOST_COUNTED: i64 = 1000;
@@ -52,6 +52,7 @@ pub(super) async fn health(conn: &mut PgConnection) -> Stored<Health> {
 /// An account whose work waits until a person signs in.
 #[derive(Debug)]
 pub(super) struct Locked {
+    pub(super) id: AccountId,
     pub(super) name: String,
     pub(super) since: Option<DateTime<Utc>>,
     pub(super) why: Option<String>,
@@ -61,13 +62,27 @@ pub(super) struct Locked {
 pub(super) async fn locked_accounts(conn: &mut PgConnection) -> Stored<Vec<Locked>> {
     let rows = sqlx::query_as!(
         Locked,
-        "select name, sign_in_since as since, last_failure as why
-         from accounts where state = 'sign_in_required' order by sign_in_since limit $1",
+        r#"select id as "id: _", name, sign_in_since as since, last_failure as why
+           from accounts where state = 'sign_in_required' order by sign_in_since limit $1"#,
         MOST_ALARMS
     )
     .fetch_all(conn)
     .await?;
     Ok(rows)
+}
+
+/// Changes whenever the page of an account would.
+pub(super) async fn account_version(conn: &mut PgConnection, id: AccountId) -> Stored<String> {
+    let version = sqlx::query_scalar!(
+        r#"select md5(concat_ws('|', accounts.updated_at, accounts.state, accounts.last_failure, blocked_until,
+               sign_ins.state, begun_at)) as "version!"
+           from accounts left join sign_ins on account_id = id
+           where id = $1"#,
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(version.unwrap_or_default())
 }
 
 /// A report in the list, with its last execution and its last file.

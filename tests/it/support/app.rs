@@ -64,6 +64,7 @@ impl TestApp {
             guard: Guard::new(&["127.0.0.0/8".parse().unwrap()]),
             proxy: None,
             download_hosts: DownloadHosts::default(),
+            calls_per_second: 1000,
             keyring: Keyring::parse(&Keyring::generate()).unwrap(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
             local_key: None,
@@ -164,6 +165,10 @@ impl TestApp {
     /// Runs each step once; false if none had anything to do.
     async fn turn(&self) -> bool {
         let mut busy = false;
+        for work in self.app.sign_ins.claim(10).await.unwrap() {
+            busy = true;
+            self.app.sign_ins.perform(work).await.unwrap();
+        }
         for work in self.app.register.claim(10).await.unwrap() {
             busy = true;
             self.app.register.perform(work).await.unwrap();

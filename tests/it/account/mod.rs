@@ -1,10 +1,18 @@
 //! Accounts: tokens are renewed without losing the rotated one, and an account that must wait waits as a whole.
 
+mod ahead;
+mod kill;
+mod polite;
+mod proof;
+mod refused;
+mod sign_in;
+mod verify;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidings::account::{Credentials, Draft, Grant, ProgramName, store};
+use tidings::account::{Credentials, Draft, Grant, ProgramName, TokenVersion, store};
 use tidings::sandbox::Fault;
 use tidings::secret::{Keyring, Secret};
 
@@ -278,6 +286,8 @@ async fn the_same_credential_is_known_again_after_the_service_key_was_replaced()
         tenant_id: "contoso".into(),
         client_id: "client".into(),
         grant: Grant::RefreshToken,
+        token_version: TokenVersion::One,
+        client_secret_expires_at: None,
         login_url: None,
         api_url: None,
         username: None,
