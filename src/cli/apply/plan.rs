@@ -199,7 +199,7 @@ impl Planner<'_> {
             "endpoint.to" => (there("/endpoint/shown"), shown(&full["endpoint"]["to"])),
             "report_ids" => (
                 self.report_names(&thing.fields["report_ids"]),
-                wanted.bound.iter().flatten().map(|name| name.name.clone()).collect::<Vec<_>>().join("; "),
+                wanted.bound.iter().flatten().map(|name| name.own.clone()).collect::<Vec<_>>().join("; "),
             ),
             "query" if wanted.name.kind == Kind::Query => (there("/text"), shown(&full["query"])),
             _ => (there(&pointer), shown(json!(full).pointer(&pointer).unwrap_or(&Value::Null))),
@@ -211,7 +211,7 @@ impl Planner<'_> {
         let Some(ids) = ids.as_array() else { return "all".into() };
         let name = |id: &Value| {
             let found = self.ids.iter().find(|(_, known)| id == known.as_str());
-            found.map_or_else(|| shown(id), |(name, _)| name.name.clone())
+            found.map_or_else(|| shown(id), |(name, _)| name.own.clone())
         };
         ids.iter().map(name).collect::<Vec<_>>().join("; ")
     }

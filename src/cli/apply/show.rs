@@ -88,7 +88,14 @@ impl Show {
             say::line(&format!("         its calls are signed with {secret} (shown this once: keep it)"));
         }
         if let Some(hint) = (answer["state"] == "sign_in_required").then_some("tidings account sign-in") {
-            say::line(&format!("         a person must sign in: {hint} \"{}\"", say::clean(&step.name.name)));
+            say::line(&format!("         a person must sign in: {hint} \"{}\"", say::clean(&step.name.own)));
+        }
+    }
+
+    /// Says what became of a report.
+    pub(super) fn report(&self, name: &str, what: &str) {
+        if !self.json {
+            say::line(&say::clean(&format!("report   {name} {what}")));
         }
     }
 
