@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::app::{ADMIN_KEY, TestApp};
 use crate::support::command::{Ended, ended, tidings};
+use crate::support::server::Server;
 
 const EXAMPLE: &str = include_str!("../../deploy/tidings.example.yaml");
 const SECRETS: [(&str, &str); 2] =
@@ -186,9 +188,13 @@ async fn what_fails_in_the_middle_leaves_what_is_done_and_the_next_run_goes_on()
 #[tokio::test]
 async fn a_report_that_microsoft_refuses_is_told_where_it_was_asked_for() {
     let desk = Desk::new().await;
-    desk.app.account().await;
+    let refusing = Server::before(desk.app.sandbox.url().clone(), |taken, answer| {
+        let refusal = r#"{"value": null, "totalCount": 0, "message": "no more today", "statusCode": 400}"#;
+        if taken.creates_a_report() { (StatusCode::BAD_REQUEST, refusal.into()) } else { answer }
+    });
+    desk.app.account_through(&refusing.await).await;
     let file =
-        "reports:\n  - {name: Hourly, account: Contoso, interval_hours: 4, select: 'SELECT Month FROM OfficeUsage'}\n";
+        "reports:\n  - {name: Hourly, account: Contoso, interval_hours: 24, select: 'SELECT Month FROM OfficeUsage'}\n";
 
     let ended = desk.apply(file, &[]).await;
 
