@@ -168,19 +168,23 @@ impl Planner<'_> {
         let same_query = query_id.is_some_and(|id| thing.fields["query_id"] == id.as_str());
         if let Some(start) = wanted.start_at {
             let hours = full.get("interval_hours").unwrap_or(&thing.fields["interval_hours"]).as_i64();
-            let hours = hours.and_then(|hours| i32::try_from(hours).ok()).unwrap_or(1);
-            let is_so = time(&thing.fields["start_at"]).is_some_and(|old| {
-                let apart = (start - old).num_seconds();
-                apart.rem_euclid(i64::from(hours.max(1)) * 3600) == 0 && start <= old.max(self.now)
-            });
-            let kept = thing.fields["start_at"].clone();
-            full.insert("start_at".into(), if is_so { kept } else { json!(next_start(start, hours, self.now)) });
+            full.insert("start_at".into(), self.start(start, &thing.fields["start_at"], hours));
         }
         let differs = full.iter().filter(|(field, new)| match field.as_str() {
             "query" => !same_query && thing.fields["query"].as_str().map(str::trim) != new.as_str().map(str::trim),
             _ => thing.fields[field.as_str()] != **new,
         });
         (differs.map(|(field, _)| field.clone()).collect(), full)
+    }
+
+    /// The start that a report shall have: the one that it has, if that is of the same rhythm and the file asks for no later
+    /// one.
+    fn start(&self, start: DateTime<Utc>, has: &Value, hours: Option<i64>) -> Value {
+        let hours = hours.and_then(|hours| i32::try_from(hours).ok()).unwrap_or(1).max(1);
+        let is_so = time(has).is_some_and(|old| {
+            (start - old).num_seconds().rem_euclid(i64::from(hours) * 3600) == 0 && start <= old.max(self.now)
+        });
+        if is_so { has.clone() } else { json!(next_start(start, hours, self.now)) }
     }
 
     /// The text of a query of the file, or else of the service.
