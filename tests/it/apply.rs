@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::app::{ADMIN_KEY, TestApp};
 use crate::support::command::{Ended, ended, tidings};
+use crate::support::server::Server;
 
 const EXAMPLE: &str = include_str!("../../deploy/tidings.example.yaml");
 const SECRETS: [(&str, &str); 2] =
@@ -98,6 +100,7 @@ async fn the_example_takes_an_empty_service_to_all_that_it_asks_for_and_a_second
     assert_eq!(first.code, Some(0), "{}", first.err);
     assert!(first.out.contains("To make 11, to change 0, to remove 0"), "{}", first.out);
     assert_eq!(first.out.matches("whsec_").count(), 1, "{}", first.out);
+    assert_eq!(first.out.matches(" is registered\n").count(), 3, "{}", first.out);
     assert_eq!(desk.names("accounts").await, ["Contoso", "Contoso Marketplace"]);
     let reports = desk.app.list("/reports").await;
     assert_eq!(reports.len(), 3);
@@ -180,6 +183,24 @@ async fn what_fails_in_the_middle_leaves_what_is_done_and_the_next_run_goes_on()
     assert_eq!(mended.code, Some(0), "{}", mended.err);
     assert!(mended.out.contains("To make 6, to change 0, to remove 0; 5 as they shall be."), "{}", mended.out);
     assert_eq!(desk.names("subscriptions").await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_report_that_microsoft_refuses_is_told_where_it_was_asked_for() {
+    let desk = Desk::new().await;
+    let refusing = Server::before(desk.app.sandbox.url().clone(), |taken, answer| {
+        let refusal = r#"{"value": null, "totalCount": 0, "message": "no more today", "statusCode": 400}"#;
+        if taken.creates_a_report() { (StatusCode::BAD_REQUEST, refusal.into()) } else { answer }
+    });
+    desk.app.account_through(&refusing.await).await;
+    let file =
+        "reports:\n  - {name: Hourly, account: Contoso, interval_hours: 24, select: 'SELECT Month FROM OfficeUsage'}\n";
+
+    let ended = desk.apply(file, &[]).await;
+
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(desk.app.list("/reports").await.len(), 1, "{}", ended.err);
+    assert!(ended.err.contains("not all reports were taken") && ended.err.contains("\n  Hourly: "), "{}", ended.err);
 }
 
 #[tokio::test]

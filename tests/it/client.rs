@@ -220,6 +220,34 @@ async fn a_sign_in_shows_the_code_and_waits_for_its_end() {
 }
 
 #[tokio::test]
+async fn reports_that_exist_at_the_api_are_listed_and_taken_over() {
+    let service = Server::start(|taken| async move {
+        let answer = match (taken.method.as_str(), taken.uri.path()) {
+            ("GET", "/api/v1/accounts") => json!({ "items": [{ "id": "a1", "name": "Contoso" }], "next_cursor": null }),
+            ("GET", "/api/v1/accounts/a1/reports") => {
+                json!({ "items": [{ "remote_id": "r-9", "name": "Old", "status": "Active", "callback": "other" }] })
+            }
+            _ => json!({ "changes": [{ "field": "callback_url", "new": "ours" }], "warnings": ["a run is lost"] }),
+        };
+        Response::builder().header("content-type", "application/json").body(Body::from(answer.to_string())).unwrap()
+    })
+    .await;
+
+    let there = ended(&mut command(service.url.as_str(), &["report", "there"])).await;
+    let planned = ended(&mut command(service.url.as_str(), &["report", "adopt", "r-9", "--dry-run"])).await;
+    let wrong = ended(&mut command(service.url.as_str(), &["report", "adopt", "../keys"])).await;
+
+    assert_eq!((there.code, there.out.as_str()), (Some(0), "Old\tActive\t\tother\t\tr-9\n"));
+    assert_eq!(planned.code, Some(0), "{}", planned.err);
+    assert!(planned.out.contains("changes.0.field\tcallback_url\n") && planned.out.contains("warnings\ta run is lost"));
+    let adoption = service.taken().into_iter().find(|taken| taken.method == Method::POST).unwrap();
+    assert_eq!(adoption.uri.path(), "/api/v1/accounts/a1/reports/r-9/adopt");
+    assert_eq!(serde_json::from_slice::<Value>(&adoption.body).unwrap()["dry_run"], true);
+    assert_eq!(wrong.code, Some(1));
+    assert!(wrong.err.contains("is no id of a report"), "{}", wrong.err);
+}
+
+#[tokio::test]
 async fn what_is_asked_again_after_a_lost_answer_is_done_once() {
     let app = TestApp::start().await;
     let (lost, other) = (std::sync::Arc::new(AtomicUsize::new(0)), app.url.clone());

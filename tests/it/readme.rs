@@ -152,9 +152,12 @@ fn words(text: &'static str, beginning: &str, part: impl Fn(char) -> bool) -> BT
 }
 
 #[tokio::test]
-async fn every_setting_that_the_papers_name_is_one_of_serve() {
-    let help = tidings(&["serve", "--help"]).output().await.unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
+async fn every_setting_that_the_papers_name_is_one_of_ours() {
+    let mut help = String::new();
+    for command in ["serve", "status"] {
+        let output = tidings(&[command, "--help"]).output().await.unwrap();
+        help.push_str(&String::from_utf8(output.stdout).unwrap());
+    }
     let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
     let known: BTreeSet<String> =
         help.split(|c| !is_part(c)).filter(|word| word.starts_with("TIDINGS_")).map(str::to_owned).collect();
@@ -163,7 +166,7 @@ async fn every_setting_that_the_papers_name_is_one_of_serve() {
     let unknown: BTreeSet<_> = named.filter(|name| *name != "TIDINGS_" && !known.contains(*name)).collect();
 
     assert!(known.contains("TIDINGS_LISTEN"), "{help}");
-    assert!(unknown.is_empty(), "{unknown:?} is no setting of tidings serve");
+    assert!(unknown.is_empty(), "{unknown:?} is no setting of tidings");
 }
 
 #[tokio::test]

@@ -92,7 +92,8 @@ pub(super) struct Query {
     /// The account's name.
     pub(super) account: String,
     /// Such as `SELECT Month, CustomerName FROM OfficeUsage TIMESPAN LAST_MONTH`.
-    pub(super) query: String,
+    #[serde(rename = "query")]
+    text: String,
 }
 
 /// A standing order. Another name is another report.

@@ -7,6 +7,7 @@ mod file;
 mod perform;
 mod plan;
 mod problem;
+mod settle;
 mod show;
 mod there;
 mod wanted;

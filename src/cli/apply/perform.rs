@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::plan::{Act, Step};
+use super::settle;
 use super::show::Show;
-use super::wanted::{Ids, Wanted};
+use super::wanted::{Ids, Kind, Wanted};
 use crate::cli::client::Client;
 
 /// What a run needs.
@@ -19,8 +20,9 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Performs the steps up to the first that fails.
+    /// Performs the steps up to the first that fails, and waits for the reports that they are about.
     pub(super) async fn all(&mut self, steps: &[Step], show: &mut Show) -> anyhow::Result<()> {
+        let mut reports = Vec::new();
         let todo: Vec<&Step> = steps.iter().filter(|step| step.act.does_something()).collect();
         for (done, step) in todo.iter().enumerate() {
             let answer = self.one(step).await.with_context(|| {
@@ -33,8 +35,10 @@ impl Run<'_> {
                 )
             })?;
             show.done(step, &answer);
+            // What is removed has no answer.
+            reports.extend(answer["id"].as_str().filter(|_| step.name.kind == Kind::Report).map(str::to_owned));
         }
-        Ok(())
+        settle::wait(self.client, &reports, show).await
     }
 
     async fn one(&mut self, step: &Step) -> anyhow::Result<Value> {

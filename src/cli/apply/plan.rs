@@ -168,19 +168,23 @@ impl Planner<'_> {
         let same_query = query_id.is_some_and(|id| thing.fields["query_id"] == id.as_str());
         if let Some(start) = wanted.start_at {
             let hours = full.get("interval_hours").unwrap_or(&thing.fields["interval_hours"]).as_i64();
-            let hours = hours.and_then(|hours| i32::try_from(hours).ok()).unwrap_or(1);
-            let is_so = time(&thing.fields["start_at"]).is_some_and(|old| {
-                let apart = (start - old).num_seconds();
-                apart.rem_euclid(i64::from(hours.max(1)) * 3600) == 0 && start <= old.max(self.now)
-            });
-            let kept = thing.fields["start_at"].clone();
-            full.insert("start_at".into(), if is_so { kept } else { json!(next_start(start, hours, self.now)) });
+            full.insert("start_at".into(), self.start(start, &thing.fields["start_at"], hours));
         }
         let differs = full.iter().filter(|(field, new)| match field.as_str() {
             "query" => !same_query && thing.fields["query"].as_str().map(str::trim) != new.as_str().map(str::trim),
             _ => thing.fields[field.as_str()] != **new,
         });
         (differs.map(|(field, _)| field.clone()).collect(), full)
+    }
+
+    /// The start that a report shall have: the one that it has, if that is of the same rhythm and the file asks for no later
+    /// one.
+    fn start(&self, start: DateTime<Utc>, has: &Value, hours: Option<i64>) -> Value {
+        let hours = hours.and_then(|hours| i32::try_from(hours).ok()).unwrap_or(1).max(1);
+        let is_so = time(has).is_some_and(|old| {
+            (start - old).num_seconds().rem_euclid(i64::from(hours) * 3600) == 0 && start <= old.max(self.now)
+        });
+        if is_so { has.clone() } else { json!(next_start(start, hours, self.now)) }
     }
 
     /// The text of a query of the file, or else of the service.
@@ -199,7 +203,7 @@ impl Planner<'_> {
             "endpoint.to" => (there("/endpoint/shown"), shown(&full["endpoint"]["to"])),
             "report_ids" => (
                 self.report_names(&thing.fields["report_ids"]),
-                wanted.bound.iter().flatten().map(|name| name.name.clone()).collect::<Vec<_>>().join("; "),
+                wanted.bound.iter().flatten().map(|name| name.own.clone()).collect::<Vec<_>>().join("; "),
             ),
             "query" if wanted.name.kind == Kind::Query => (there("/text"), shown(&full["query"])),
             _ => (there(&pointer), shown(json!(full).pointer(&pointer).unwrap_or(&Value::Null))),
@@ -211,7 +215,7 @@ impl Planner<'_> {
         let Some(ids) = ids.as_array() else { return "all".into() };
         let name = |id: &Value| {
             let found = self.ids.iter().find(|(_, known)| id == known.as_str());
-            found.map_or_else(|| shown(id), |(name, _)| name.name.clone())
+            found.map_or_else(|| shown(id), |(name, _)| name.own.clone())
         };
         ids.iter().map(name).collect::<Vec<_>>().join("; ")
     }

@@ -79,7 +79,7 @@ impl Show {
         let secret = answer["secret"].as_str();
         if self.json {
             let done = json!({ "kind": step.name.kind, "name": step.name.qualified(), "done": step.act.done(),
-                               "id": answer["id"], "secret": secret });
+                               "id": answer["id"], "warnings": answer["warnings"], "secret": secret });
             self.done.push(done);
             return;
         }
@@ -87,8 +87,18 @@ impl Show {
         if let (Some(secret), Kind::Subscription) = (secret, step.name.kind) {
             say::line(&format!("         its calls are signed with {secret} (shown this once: keep it)"));
         }
+        for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            say::line(&format!("         {}", say::clean(warning)));
+        }
         if let Some(hint) = (answer["state"] == "sign_in_required").then_some("tidings account sign-in") {
-            say::line(&format!("         a person must sign in: {hint} \"{}\"", say::clean(&step.name.name)));
+            say::line(&format!("         a person must sign in: {hint} \"{}\"", say::clean(&step.name.own)));
+        }
+    }
+
+    /// Says what became of a report.
+    pub(super) fn report(&self, name: &str, what: &str) {
+        if !self.json {
+            say::line(&say::clean(&format!("report   {name} {what}")));
         }
     }
 

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::wanted::{Ids, Kind, Name};
 use crate::cli::client::Client;
 
-const MOST: usize = 20_000;
+/// No list is read further.
+pub(super) const MOST: usize = 20_000;
 
 /// Everything that a file can speak of. Retired reports are not in it.
 #[derive(Default)]

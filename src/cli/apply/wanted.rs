@@ -28,7 +28,8 @@ pub(super) enum Kind {
 pub(super) struct Name {
     pub(super) kind: Kind,
     pub(super) account: Option<String>,
-    pub(super) name: String,
+    #[serde(rename = "name")]
+    pub(super) own: String,
 }
 
 /// The ids of what is there.
@@ -73,18 +74,18 @@ impl fmt::Display for Kind {
 
 impl Name {
     pub(super) fn account(name: &str) -> Self {
-        Self { kind: Kind::Account, account: None, name: name.to_owned() }
+        Self { kind: Kind::Account, account: None, own: name.to_owned() }
     }
 
     pub(super) fn of(kind: Kind, account: Option<&str>, name: &str) -> Self {
         // The service trims names, too.
-        Self { kind, account: account.map(str::to_owned), name: name.trim().to_owned() }
+        Self { kind, account: account.map(str::to_owned), own: name.trim().to_owned() }
     }
 
     /// The name with its account's before it, where it has one.
     pub(super) fn qualified(&self) -> String {
         let account = self.account.as_ref().map(|account| format!("{account}/")).unwrap_or_default();
-        format!("{account}{}", self.name)
+        format!("{account}{}", self.own)
     }
 
     /// Where such things are made.
@@ -131,7 +132,7 @@ impl Wanted {
         let Some(reports) = &self.reports else { return };
         let mut bound = Vec::new();
         for text in reports {
-            let exact: Vec<&Name> = known.iter().filter(|name| name.name == *text).collect();
+            let exact: Vec<&Name> = known.iter().filter(|name| name.own == *text).collect();
             let found =
                 if exact.is_empty() { known.iter().filter(|name| name.qualified() == *text).collect() } else { exact };
             match found.as_slice() {

@@ -50,6 +50,20 @@ pub(super) const REPORT: Kind = Kind {
     ],
 };
 
+/// What exists at the API, whoever made it.
+pub(super) const REMOTE_REPORT: Kind = Kind {
+    word: "report",
+    path: "reports",
+    columns: &[
+        ("NAME", "/name"),
+        ("STATUS", "/status"),
+        ("HOURS", "/interval_hours"),
+        ("CALLS", "/callback"),
+        ("OURS", "/report_id"),
+        ("REMOTE ID", "/remote_id"),
+    ],
+};
+
 pub(super) const EXECUTION: Kind = Kind {
     word: "execution",
     path: "executions",

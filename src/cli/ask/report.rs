@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::kind::{ACCOUNT, REPORT};
+use super::kind::{ACCOUNT, REMOTE_REPORT, REPORT};
 use super::query::Owner;
 use super::session::{Most, Named, Session, body};
 
@@ -59,7 +59,13 @@ pub(in crate::cli) enum Command {
     /// Ask the API now whether there is something new
     Check(Named),
     /// How the API's report is not as it shall be
-    Drift(Named),
+    Drift {
+        #[command(flatten)]
+        report: Named,
+        /// Ask the API now, instead of telling what the last daily comparison found
+        #[arg(long)]
+        fresh: bool,
+    },
     /// Make the API's report as it shall be
     Mend(Named),
     /// What reports the API has for an account
@@ -70,6 +76,9 @@ pub(in crate::cli) enum Command {
         remote_id: String,
         #[command(flatten)]
         owner: Owner,
+        /// What it shall be called; as there when not given
+        #[arg(long)]
+        name: Option<String>,
         /// Show what would change there, and do nothing
         #[arg(long)]
         dry_run: bool,
@@ -142,15 +151,15 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
         Command::Resume(report) => session.act(&REPORT, &report, "resume").await,
         Command::Check(report) => session.act(&REPORT, &report, "check").await,
         Command::Mend(report) => session.act(&REPORT, &report, "mend").await,
-        Command::Drift(report) => {
+        Command::Drift { report, fresh } => {
             let path = session.path(&REPORT, &report).await?;
-            session.show(&session.client.get(&format!("{path}/drift")).await?)
+            session.show(&session.client.get(&format!("{path}/drift?fresh={fresh}")).await?)
         }
         Command::There(owner) => {
             let path = format!("{}/{}/{}", ACCOUNT.path, owner.id(session).await?, REPORT.path);
-            session.show(&session.client.get::<Value>(&path).await?["items"])
+            session.items(&REMOTE_REPORT, &session.client.list::<Value>(&path).await?)
         }
-        Command::Adopt { remote_id, owner, dry_run } => adopt(session, &remote_id, &owner, dry_run).await,
+        Command::Adopt { remote_id, owner, name, dry_run } => adopt(session, &remote_id, &owner, name, dry_run).await,
     }
 }
 
@@ -169,9 +178,15 @@ async fn add(
     session.add(REPORT.path, &body).await
 }
 
-async fn adopt(session: &Session, remote_id: &str, owner: &Owner, dry_run: bool) -> anyhow::Result<()> {
+async fn adopt(
+    session: &Session,
+    remote_id: &str,
+    owner: &Owner,
+    name: Option<String>,
+    dry_run: bool,
+) -> anyhow::Result<()> {
     let is_id = !remote_id.is_empty() && remote_id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     anyhow::ensure!(is_id, "\"{remote_id}\" is no id of a report; `tidings report there` shows them");
     let path = format!("{}/{}/{}/{remote_id}/adopt", ACCOUNT.path, owner.id(session).await?, REPORT.path);
-    session.show(&session.client.post(&path, &json!({ "dry_run": dry_run })).await?)
+    session.show(&session.client.post(&path, &json!({ "name": name, "dry_run": dry_run })).await?)
 }
