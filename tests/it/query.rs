@@ -284,6 +284,32 @@ async fn a_query_that_is_changed_while_it_is_made_there_is_made_anew() {
     assert_eq!(it.sandbox.world.reports()[0].query_id, there[0].0);
 }
 
+#[tokio::test]
+async fn a_query_that_another_report_brings_there_meanwhile_is_not_kept_twice() {
+    let it = TestApp::start().await;
+    let (sandbox, pool) = (it.sandbox.url(), it.database.pool.clone());
+    let between = Server::start(move |taken| {
+        let (sandbox, pool) = (sandbox.clone(), pool.clone());
+        async move {
+            let (status, body) = hand_on(&sandbox, &taken).await;
+            if is_for(&taken, &Method::POST, "/ScheduledQueries") {
+                let other = sqlx::query("update queries set remote_id = $1").bind(SYSTEM_QUERY);
+                other.execute(&pool).await.unwrap();
+            }
+            Response::builder().status(status).header("content-type", "application/json").body(body.into()).unwrap()
+        }
+    })
+    .await;
+    let account = it.account_through(&between).await;
+
+    let report = it.report(&account).await;
+    it.drain().await;
+
+    assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "registered");
+    assert_eq!(it.sandbox.world.reports()[0].query_id, SYSTEM_QUERY);
+    assert_eq!(made_there(&it, &account).await, []);
+}
+
 /// Changes the text of the only query of the only account.
 async fn change_only_query(service: &Url) {
     let call = |method: Method, path: String, body: Value| {
