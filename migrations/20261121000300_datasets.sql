@@ -10,11 +10,14 @@ comment on table datasets is 'What the API showed an account last: queries are c
 alter table queries add column adopted boolean not null default false;
 comment on column queries.adopted is 'Found there, not made by us: never deleted there.';
 
+alter table queries add column incidental boolean not null default false;
+comment on column queries.incidental is
+    'Made from the text of a report, not by itself: what the API has of it goes when no report uses it any more.';
+
 create table leftovers (
     account_id uuid not null references accounts on delete cascade,
     remote_id text not null,
-    query_id uuid not null,
     primary key (account_id, remote_id)
 );
 comment on table leftovers is
-    'Queries there that are of no use any more; deleted as soon as no report there runs them. query_id is what they were made for, and may be gone.';
+    'Queries there that are of no use any more; deleted as soon as no report there may still run them.';

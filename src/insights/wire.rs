@@ -307,6 +307,39 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_two_spellings_is_the_one_that_says_something() {
+        for both in [json!({"CallbackUrl": null, "callbackUrl": "x"}), json!({"CallbackUrl": "x", "callbackUrl": null})]
+        {
+            assert_eq!(Fields::of(both).text("callbackurl").as_deref(), Some("x"));
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_read_however_they_are_written_and_others_are_none() {
+        for (value, number) in [
+            (json!(24), Some(24)),
+            (json!(24.0), Some(24)),
+            (json!(" 24 "), Some(24)),
+            (json!("24.0"), Some(24)),
+            (json!(24.5), None),
+            (json!(1e300), None),
+            (json!("inf"), None),
+            (json!(u64::MAX), None),
+            (json!([24]), None),
+        ] {
+            assert_eq!(Fields::of(json!({ "n": value })).number("n"), number, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_could_not_be_reckoned_with_is_none() {
+        for text in ["+262142-12-31T23:59:59", "-0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "10000-01-01T00:00:00"]
+        {
+            assert_eq!(Fields::of(json!({ "t": text })).time("t"), None, "{text}");
+        }
+    }
+
+    #[test]
     fn an_unknown_status_is_open_unless_it_speaks_of_failure() {
         for (status, progress) in [
             ("Completed", Progress::Completed),

@@ -11,7 +11,10 @@ use crate::insights;
 
 /// Deletes there what is left over of an account's queries. What cannot be deleted now is tried the next time.
 pub async fn delete_leftovers(pool: &PgPool, sessions: &Sessions, account: AccountId) -> Stored<()> {
-    let left = queries::leftovers(&mut *pool.acquire().await?, account).await?;
+    let mut conn = pool.acquire().await?;
+    queries::release(&mut conn, account).await?;
+    let left = queries::idle_leftovers(&mut conn, account).await?;
+    drop(conn);
     for id in &left {
         match sessions.call(account, |api| async move { api.delete_query(id).await }).await {
             Ok(()) => {}

@@ -4,14 +4,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
+use tidings::db::StoreError;
 use tidings::insights::language;
 use tidings::sandbox::Fault;
+use url::Url;
 
-use crate::support::app::{QUERY, TestApp};
-use crate::support::scene::HOUR;
-use crate::support::server::{Server, Taken};
+use crate::support::app::{ADMIN_KEY, QUERY, TestApp};
+use crate::support::scene::{HOUR, client};
+use crate::support::server::{Server, Taken, hand_on};
 
 const SYSTEM_QUERY: &str = "d8349f7b-a7d1-467e-b26d-434d4a50f26a";
 const OTHER_QUERY: &str = "SELECT CustomerName FROM OfficeUsage TIMESPAN LAST_MONTH";
@@ -181,6 +183,8 @@ async fn a_changed_query_makes_its_reports_anew_and_leaves_nothing_behind() {
     assert_eq!(old.len(), 1);
 
     let path = format!("{queries}/{}", query.as_str().unwrap());
+    let (_, renamed) = it.call("PATCH", &path, Some(json!({ "name": "Seats again", "query": QUERY }))).await;
+    assert_eq!((&renamed["name"], &renamed["remote_id"]), (&json!("Seats again"), &json!(old[0].0)));
     let change = json!({ "name": "Names", "query": OTHER_QUERY });
     let (status, changed) = it.call("PATCH", &path, Some(change)).await;
     it.drain().await;
@@ -210,18 +214,113 @@ async fn a_query_of_no_use_is_deleted_there_as_soon_as_that_works() {
     it.drain().await;
     let (status, _) = it.call_and_drain("PATCH", &report, Some(json!({ "query": OTHER_QUERY }))).await;
     assert_eq!(status, 200);
-    let unused = it.list(&format!("/accounts/{account}/queries")).await.pop().unwrap();
-    assert_eq!(unused["text"], QUERY);
-
-    let path = format!("/accounts/{account}/queries/{}", unused["id"].as_str().unwrap());
-    assert_eq!(it.call("DELETE", &path, None).await.0, 204);
+    // It was made for the report alone, but it is not gone there before that works.
     assert_eq!(it.number("select count(*) from leftovers").await, 1);
+
     down.store(false, Ordering::SeqCst);
     it.call_and_drain("POST", &format!("{report}/pause"), None).await;
-
+    let left = made_there(&it, &account).await;
+    assert_eq!((left.len(), left[0].1.as_str()), (1, OTHER_QUERY));
+    it.call_and_drain("DELETE", &report, None).await;
+    it.drain().await;
+    assert_eq!(made_there(&it, &account).await, []);
     assert_eq!(it.number("select count(*) from leftovers").await, 0);
-    let deletions = between.taken().iter().filter(|taken| is_for(taken, &Method::DELETE, "/ScheduledQueries")).count();
-    assert_eq!(deletions, 2);
+}
+
+#[tokio::test]
+async fn a_query_that_is_removed_here_is_deleted_there_unless_it_was_found_there() {
+    let it = TestApp::start().await;
+    let account = it.account().await;
+    let queries = format!("/accounts/{account}/queries");
+    let kept = it.post(&queries, json!({ "name": "Kept", "query": QUERY })).await["id"].clone();
+    it.sql("update queries set remote_id = 'made-by-us'").await;
+    it.sql(&format!(
+        "insert into queries (id, account_id, name, text, remote_id, adopted, created_at)
+         select '00000000-0000-0000-0000-000000000001', account_id, 'Found', text, '{SYSTEM_QUERY}', true, created_at
+         from queries"
+    ))
+    .await;
+    let between = Server::before(it.sandbox.url(), |_, answer| answer).await;
+    let url = between.url.join("/insights/v1/mpn").unwrap();
+    it.call("PATCH", &format!("/accounts/{account}"), Some(json!({ "api_url": url.as_str() }))).await;
+
+    for id in [kept.as_str().unwrap(), "00000000-0000-0000-0000-000000000001"] {
+        assert_eq!(it.call("DELETE", &format!("{queries}/{id}"), None).await.0, 204);
+    }
+
+    let deleted = between.taken().into_iter().filter(|taken| taken.method == Method::DELETE);
+    let deleted: Vec<String> = deleted.map(|taken| taken.uri.path().to_owned()).collect();
+    assert_eq!(deleted, ["/insights/v1/mpn/ScheduledQueries/made-by-us"]);
+}
+
+#[tokio::test]
+async fn a_query_that_is_changed_while_it_is_made_there_is_made_anew() {
+    let it = TestApp::start().await;
+    let (sandbox, ours, changed) = (it.sandbox.url(), it.url.clone(), Arc::new(AtomicBool::new(false)));
+    let between = Server::start(move |taken| {
+        let (sandbox, ours, changed) = (sandbox.clone(), ours.clone(), changed.clone());
+        async move {
+            let (status, body) = hand_on(&sandbox, &taken).await;
+            if is_for(&taken, &Method::POST, "/ScheduledQueries") && !changed.swap(true, Ordering::SeqCst) {
+                change_only_query(&ours).await;
+            }
+            Response::builder().status(status).header("content-type", "application/json").body(body.into()).unwrap()
+        }
+    })
+    .await;
+    let account = it.account_through(&between).await;
+
+    let report = it.report(&account).await;
+    let work = it.app.register.claim(1).await.unwrap().remove(0);
+    assert!(matches!(it.app.register.perform(work).await, Err(StoreError::Lost)));
+    // The claim was taken away: the report is taken up again when the lease has run out.
+    it.after(60).await;
+    it.drain().await;
+
+    let shown = it.get(&format!("/reports/{report}")).await;
+    assert_eq!((&shown["state"], &shown["query"]), (&json!("registered"), &json!(OTHER_QUERY)));
+    let there = made_there(&it, &account).await;
+    assert_eq!((there.len(), there[0].1.as_str()), (1, OTHER_QUERY));
+    assert_eq!(it.sandbox.world.reports()[0].query_id, there[0].0);
+}
+
+#[tokio::test]
+async fn a_query_that_another_report_brings_there_meanwhile_is_not_kept_twice() {
+    let it = TestApp::start().await;
+    let (sandbox, pool) = (it.sandbox.url(), it.database.pool.clone());
+    let between = Server::start(move |taken| {
+        let (sandbox, pool) = (sandbox.clone(), pool.clone());
+        async move {
+            let (status, body) = hand_on(&sandbox, &taken).await;
+            if is_for(&taken, &Method::POST, "/ScheduledQueries") {
+                let other = sqlx::query("update queries set remote_id = $1").bind(SYSTEM_QUERY);
+                other.execute(&pool).await.unwrap();
+            }
+            Response::builder().status(status).header("content-type", "application/json").body(body.into()).unwrap()
+        }
+    })
+    .await;
+    let account = it.account_through(&between).await;
+
+    let report = it.report(&account).await;
+    it.drain().await;
+
+    assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "registered");
+    assert_eq!(it.sandbox.world.reports()[0].query_id, SYSTEM_QUERY);
+    assert_eq!(made_there(&it, &account).await, []);
+}
+
+/// Changes the text of the only query of the only account.
+async fn change_only_query(service: &Url) {
+    let call = |method: Method, path: String, body: Value| {
+        let request = client().request(method, service.join(&path).unwrap()).bearer_auth(ADMIN_KEY).json(&body);
+        async move { request.send().await.unwrap().json::<Value>().await.unwrap() }
+    };
+    let first = |list: Value| list["items"][0]["id"].as_str().unwrap().to_owned();
+    let account = first(call(Method::GET, "/api/v1/accounts".into(), json!({})).await);
+    let queries = format!("/api/v1/accounts/{account}/queries");
+    let query = first(call(Method::GET, queries.clone(), json!({})).await);
+    call(Method::PATCH, format!("{queries}/{query}"), json!({ "query": OTHER_QUERY })).await;
 }
 
 #[tokio::test]

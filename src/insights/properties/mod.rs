@@ -8,7 +8,8 @@
 mod fuzz;
 mod spelling;
 
-use axum::http::{HeaderMap, StatusCode};
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::error::judge;

@@ -43,6 +43,7 @@ pub(super) async fn for_draft(conn: &mut PgConnection, clock: &Clock, draft: &Dr
         None => {
             let id: QueryId = clock.new_id();
             insert(conn, clock, id, draft.account_id, &name_of(id, &draft.name), text).await?;
+            sqlx::query!("update queries set incidental = true where id = $1", id.0).execute(conn).await?;
             Ok(id)
         }
     }
@@ -125,7 +126,8 @@ pub async fn change(
     }
     sqlx::query!(
         "update queries
-         set name = $2, text = $3, remote_id = case when $4 then null else remote_id end, adopted = adopted and not $4
+         set name = $2, text = $3, remote_id = case when $4 then null else remote_id end, adopted = adopted and not $4,
+             incidental = false
          where id = $1",
         id.0,
         name,
@@ -169,8 +171,8 @@ pub async fn delete(conn: &mut PgConnection, account: AccountId, id: QueryId) ->
 
 async fn leave(conn: &mut PgConnection, account: AccountId, id: QueryId) -> Stored<()> {
     sqlx::query!(
-        r#"insert into leftovers (account_id, remote_id, query_id)
-           select account_id, remote_id as "remote_id!", id from queries
+        r#"insert into leftovers (account_id, remote_id)
+           select account_id, remote_id as "remote_id!" from queries
            where account_id = $1 and id = $2 and remote_id is not null and not adopted
            on conflict do nothing"#,
         account.0,
@@ -181,12 +183,46 @@ async fn leave(conn: &mut PgConnection, account: AccountId, id: QueryId) -> Stor
     Ok(())
 }
 
-/// Queries there that are of no use any more, except those that a report there still runs.
+/// What the API has of incidental queries that no report uses any more is left over.
+pub(in super::super) async fn release(conn: &mut PgConnection, account: AccountId) -> Stored<()> {
+    sqlx::query!(
+        r#"with released as (
+               update queries set remote_id = null
+               from queries as before
+               where before.id = queries.id and queries.account_id = $1 and queries.remote_id is not null
+                 and queries.incidental and not queries.adopted
+                 and not exists (select from reports where query_id = queries.id and state <> 'retired')
+               returning before.remote_id
+           )
+           insert into leftovers (account_id, remote_id)
+           select $1, remote_id as "remote_id!" from released
+           on conflict do nothing"#,
+        account.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Queries there that are of no use any more.
 pub(in super::super) async fn leftovers(conn: &mut PgConnection, account: AccountId) -> Stored<Vec<insights::QueryId>> {
+    let ids =
+        sqlx::query_scalar!("select remote_id from leftovers where account_id = $1 order by remote_id", account.0);
+    Ok(ids.fetch_all(conn).await?.into_iter().map(insights::QueryId).collect())
+}
+
+/// Those of them that no report runs there: none, as long as any of the account's reports is still to be deleted there.
+pub(in super::super) async fn idle_leftovers(
+    conn: &mut PgConnection,
+    account: AccountId,
+) -> Stored<Vec<insights::QueryId>> {
     let ids = sqlx::query_scalar!(
         "select remote_id from leftovers
          where account_id = $1
-           and not exists (select from reports where query_id = leftovers.query_id and remake and state <> 'retired')
+           and not exists (
+               select from reports
+               where account_id = $1 and there <> 'none' and (remake or state in ('retired', 'rejected'))
+           )
          order by remote_id limit 100",
         account.0
     );
@@ -278,10 +314,9 @@ pub(in super::super) async fn set_remote(
         return Ok(true);
     }
     sqlx::query!(
-        "insert into leftovers (account_id, remote_id, query_id) values ($1, $2, $3) on conflict do nothing",
+        "insert into leftovers (account_id, remote_id) values ($1, $2) on conflict do nothing",
         account.0,
-        remote.0,
-        read.id.0
+        remote.0
     )
     .execute(conn)
     .await?;
