@@ -67,7 +67,7 @@ async fn a_person_signs_in_from_the_page_of_an_account_and_the_page_follows() {
     assert!(page.contains("http-equiv=\"refresh\"") && !page.contains(&format!("action=\"{path}/sign-in\"")), "{page}");
 
     let live = page.split("data-live=\"").nth(1).unwrap().split('"').next().unwrap();
-    let mut changes = browser.ask(Method::GET, &live, "same-origin").await.bytes_stream();
+    let mut changes = browser.ask(Method::GET, live, "same-origin").await.bytes_stream();
     assert!(it.sandbox.world.approve_device(&code));
     it.after(5).await;
     it.drain().await;
