@@ -140,10 +140,7 @@ impl SignIns {
     }
 
     /// Until when the code is good, and what Microsoft says.
-    async fn ask(
-        &self,
-        claimed: &Claimed,
-    ) -> Stored<(DateTime<Utc>, Result<DeviceProgress, insights::Error>)> {
+    async fn ask(&self, claimed: &Claimed) -> Stored<(DateTime<Utc>, Result<DeviceProgress, insights::Error>)> {
         let mut conn = self.pool.acquire().await?;
         let account = store::find(&mut conn, claimed.account_id).await?.ok_or(StoreError::Lost)?;
         let until = store::sign_in(&mut conn, account.id).await?.ok_or(StoreError::Lost)?.expires_at;
