@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream;
@@ -24,14 +24,14 @@ use tokio::sync::mpsc;
 use super::fault::Fault;
 use super::handle::Handle;
 use super::rows::Table;
+use super::settings::Encoding;
 use super::world::{Execution, Format, new_id, stamp};
 use crate::secret::{Secret, digest};
 
-/// How long a link is good, by the sandbox's clock.
-pub(super) const LINK_LIFETIME: TimeDelta = TimeDelta::hours(1);
-
 /// Beyond this a file is not made whole.
 const MOST_ROWS_AT_ONCE: u64 = 100_000;
+/// Those that are met by a link that is good.
+const FAULTS: &[Fault] = &[Fault::DownloadCut, Fault::DownloadRefused, Fault::BlobMissing, Fault::BlobBusy];
 const PIECE: usize = 64 * 1024;
 const PIECES_AHEAD: usize = 8;
 const SIGNATURE: &str = "sandbox secure link";
@@ -72,32 +72,46 @@ async fn file(
     headers: HeaderMap,
 ) -> Response {
     if !is_good(&handle, uri.path(), &signed) {
-        let message = "Server failed to authenticate the request. Make sure the value of Authorization header is formed \
-                       correctly including the signature.";
-        return refusal(&handle, StatusCode::FORBIDDEN, "AuthenticationFailed", message);
+        return forbidden(&handle);
     }
     let id = name.split('.').next().unwrap_or_default();
-    let (file, cut) = handle.with(|world| {
+    let (file, fault) = handle.with(|world| {
         world.counts.downloads += 1;
         let file = world.execution(id).map(|execution| execution.file.clone());
-        (file, world.faults.take(Fault::DownloadCut))
+        (file, world.faults.first_of(FAULTS))
     });
-    let Some(file) = file else {
-        return refusal(&handle, StatusCode::NOT_FOUND, "BlobNotFound", "The specified blob does not exist.");
+    let file = match (fault, file) {
+        (Some(Fault::DownloadRefused), _) => return forbidden(&handle),
+        (Some(Fault::BlobBusy), _) => {
+            return refusal(&handle, StatusCode::SERVICE_UNAVAILABLE, "ServerBusy", "The server is busy.");
+        }
+        (Some(Fault::BlobMissing), _) | (_, None) => {
+            return refusal(&handle, StatusCode::NOT_FOUND, "BlobNotFound", "The specified blob does not exist.");
+        }
+        (_, Some(file)) => file,
     };
-    let table = Table::new(&file, handle.settings().seed);
-    let mut response =
-        if file.rows > MOST_ROWS_AT_ONCE { flowing(table, cut) } else { whole(table, id, &headers, cut).await };
+    let cut = fault == Some(Fault::DownloadCut);
+    let settings = handle.settings();
+    let table = Table::new(&file, settings.seed).with_marks(settings.byte_order_mark, settings.unix_lines);
+    let plain = settings.encoding == Encoding::Plain;
+    let mut response = if file.rows > MOST_ROWS_AT_ONCE {
+        flowing(table, cut, plain)
+    } else {
+        whole(table, id, &headers, cut, plain).await
+    };
     let content_type = if file.format == Format::Csv { "text/csv" } else { "text/tab-separated-values" };
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
-    headers.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
+    if settings.encoding == Encoding::Gzip {
+        headers.insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
+    }
     response
 }
 
 /// Standard base64 as Azure's own signatures, whose plus and slash need care in an address.
 fn signature(handle: &Handle, path: &str, se: &str) -> String {
-    let signed = handle.keys().sign(SIGNATURE, format!("{path}\n{se}").as_bytes());
+    let generation = handle.link_generation();
+    let signed = handle.keys().sign(SIGNATURE, format!("{path}\n{se}\n{generation}").as_bytes());
     STANDARD.encode(digest(&Secret::new(signed)))
 }
 
@@ -105,6 +119,12 @@ fn is_good(handle: &Handle, path: &str, signed: &Signed) -> bool {
     let expected = Secret::new(signature(handle, path, &signed.se));
     let until = NaiveDateTime::parse_from_str(&signed.se, "%Y-%m-%dT%H:%M:%SZ");
     expected.matches(&Secret::new(&*signed.sig)) && until.is_ok_and(|until| handle.now() < until.and_utc())
+}
+
+fn forbidden(handle: &Handle) -> Response {
+    let message = "Server failed to authenticate the request. Make sure the value of Authorization header is formed \
+                   correctly including the signature.";
+    refusal(handle, StatusCode::FORBIDDEN, "AuthenticationFailed", message)
 }
 
 fn refusal(handle: &Handle, status: StatusCode, code: &str, message: &str) -> Response {
@@ -118,8 +138,12 @@ fn refusal(handle: &Handle, status: StatusCode, code: &str, message: &str) -> Re
 }
 
 /// All the bytes at once, or the range that was asked for; or, cut, half of them.
-async fn whole(table: Table, id: &str, headers: &HeaderMap, cut: bool) -> Response {
+async fn whole(table: Table, id: &str, headers: &HeaderMap, cut: bool, plain: bool) -> Response {
     let made = tokio::task::spawn_blocking(move || {
+        if plain {
+            let mut bytes = Vec::new();
+            return table.write(&mut bytes).map(|()| bytes);
+        }
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         table.write(&mut gzip).and_then(|()| gzip.finish())
     });
@@ -168,12 +192,16 @@ fn half(bytes: &Bytes) -> Body {
 }
 
 /// The bytes as they are made.
-fn flowing(table: Table, cut: bool) -> Response {
+fn flowing(table: Table, cut: bool, plain: bool) -> Response {
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
     tokio::task::spawn_blocking(move || {
-        let pieces = Pieces { sender, piece: Vec::with_capacity(PIECE), left: cut.then_some(1) };
-        let mut gzip = GzEncoder::new(pieces, Compression::fast());
+        let mut pieces = Pieces { sender, piece: Vec::with_capacity(PIECE), left: cut.then_some(1) };
         // An error means that nobody listens any more, or that the break was sent already.
+        if plain {
+            let _ = table.write(&mut pieces).and_then(|()| pieces.flush());
+            return;
+        }
+        let mut gzip = GzEncoder::new(pieces, Compression::fast());
         let _ = table.write(&mut gzip).and_then(|()| gzip.finish()).and_then(|mut pieces| pieces.flush());
     });
     let pieces = stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });

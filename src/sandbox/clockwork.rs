@@ -6,22 +6,16 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
+use super::callback::{self, Call, Delayed};
 use super::fault::{Fault, Faults};
 use super::handle::Handle;
 use super::ids::Ids;
-use super::world::{
-    Answer, CallbackMethod, CallbackSent, Execution, ExecutionStatus, FileSpec, NextFiles, Report, ReportStatus,
-    Schedule, World,
-};
+use super::world::{Execution, ExecutionStatus, FileSpec, NextFiles, Report, ReportStatus, Schedule, World};
 
 const TICK: Duration = Duration::from_millis(50);
-const CALLBACKS_AT_ONCE: usize = 32;
 const OCCURRENCES_AT_ONCE: usize = 1_000;
-/// An execution waits for this part of its time before it runs.
-const PENDING_PART: u32 = 4;
 
 /// How time passes.
 #[derive(Debug, Clone, Copy)]
@@ -30,14 +24,16 @@ pub(super) struct Pace {
     pub(super) speed: f64,
     /// From the start of an execution to its end.
     pub(super) run_time: Duration,
+    /// From the start of an execution to its running.
+    pub(super) pending_time: Duration,
+    /// How long a callback is held back that is to come late.
+    pub(super) callback_delay: Duration,
 }
 
-/// A callback that is to be sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Call {
-    pub(super) report_id: String,
-    pub(super) method: CallbackMethod,
-    pub(super) url: String,
+/// A callback that an execution owes.
+enum Owed {
+    Now(Call),
+    Later(Delayed),
 }
 
 /// Does what is due, again and again, until it is told to stop.
@@ -49,21 +45,17 @@ pub(super) async fn keep_ticking(handle: Handle, stop: CancellationToken) {
         let calls = handle.advance();
         if !calls.is_empty() {
             let handle = handle.clone();
-            sending.spawn(async move { send(&handle, calls).await });
+            sending.spawn(async move { callback::send(&handle, calls).await });
         }
         while sending.try_join_next().is_some() {}
     }
 }
 
-/// Sends callbacks and records their answers.
-pub(super) async fn send(handle: &Handle, calls: Vec<Call>) {
-    stream::iter(calls).for_each_concurrent(CALLBACKS_AT_ONCE, |call| send_one(handle, call)).await;
-}
-
 /// Brings the world to this moment and tells which callbacks that caused.
 pub(super) fn advance(world: &mut World, now: DateTime<Utc>, pace: Pace) -> Vec<Call> {
-    let World { reports, faults, ids, next_files, .. } = world;
-    let mut calls = Vec::new();
+    let World { reports, faults, ids, next_files, delayed, .. } = world;
+    let mut calls: Vec<Call> =
+        delayed.extract_if(.., |callback| callback.due_at <= now).map(|callback| callback.call).collect();
     for report in reports {
         for _ in 0..OCCURRENCES_AT_ONCE {
             let Some((start, schedule)) = due_occurrence(report, now, pace) else { break };
@@ -73,7 +65,12 @@ pub(super) fn advance(world: &mut World, now: DateTime<Utc>, pace: Pace) -> Vec<
             }
             report.next_start = following(report, &schedule);
         }
-        calls.extend(walk(report, now, pace, faults, next_files));
+        for owed in walk(report, now, pace, faults, next_files) {
+            match owed {
+                Owed::Now(call) => calls.push(call),
+                Owed::Later(callback) => delayed.push(callback),
+            }
+        }
     }
     calls
 }
@@ -107,7 +104,7 @@ pub(super) fn start_execution(
         callback_owed: with_callback && !early,
         file,
     });
-    early.then(|| call(report)).flatten()
+    early.then(|| callback::of(report, faults)).flatten()
 }
 
 fn due_occurrence(report: &Report, now: DateTime<Utc>, pace: Pace) -> Option<(DateTime<Utc>, Schedule)> {
@@ -125,13 +122,13 @@ fn following(report: &Report, schedule: &Schedule) -> Option<DateTime<Utc>> {
 }
 
 /// Brings a report's open executions to where they are now; the answer is the callbacks that this owes.
-fn walk(report: &mut Report, now: DateTime<Utc>, pace: Pace, faults: &mut Faults, next_files: &NextFiles) -> Vec<Call> {
-    let mut calls = Vec::new();
-    let announcement = call(report);
-    for execution in report.executions.iter_mut().filter(|execution| execution.status.is_open()) {
+fn walk(report: &mut Report, now: DateTime<Utc>, pace: Pace, faults: &mut Faults, next_files: &NextFiles) -> Vec<Owed> {
+    let mut owed = Vec::new();
+    let mut executions = std::mem::take(&mut report.executions);
+    for execution in executions.iter_mut().filter(|execution| execution.status.is_open()) {
         let ends_at = execution.due_at + pace.run_time;
         if now < ends_at {
-            let waits = now < execution.due_at + pace.run_time / PENDING_PART;
+            let waits = now < execution.due_at + pace.pending_time;
             execution.status = if waits { ExecutionStatus::Pending } else { ExecutionStatus::Running };
             continue;
         }
@@ -139,57 +136,38 @@ fn walk(report: &mut Report, now: DateTime<Utc>, pace: Pace, faults: &mut Faults
             execution.status = ExecutionStatus::Failed;
             continue;
         }
-        complete(execution, ends_at, next_files);
-        let owed = std::mem::take(&mut execution.callback_owed);
-        if let Some(call) = announcement.as_ref().filter(|_| owed) {
-            calls.extend(std::iter::repeat_n(call.clone(), times(faults)));
+        complete(execution, ends_at, next_files, report.limit);
+        if std::mem::take(&mut execution.callback_owed)
+            && let Some(call) = callback::of(report, faults)
+        {
+            owed.extend(sent(call, now, pace, faults));
         }
     }
+    report.executions = executions;
     if report.next_start.is_none() && !report.executions.iter().any(|execution| execution.status.is_open()) {
         report.status = ReportStatus::Inactive;
     }
-    calls
+    owed
 }
 
-fn complete(execution: &mut Execution, at: DateTime<Utc>, next_files: &NextFiles) {
+fn complete(execution: &mut Execution, at: DateTime<Utc>, next_files: &NextFiles, limit: Option<u64>) {
     execution.status = ExecutionStatus::Completed;
     execution.generated_at = Some(at);
-    execution.file.rows = next_files.rows;
+    execution.file.rows = limit.map_or(next_files.rows, |limit| limit.min(next_files.rows));
     if !next_files.columns.is_empty() {
         execution.file.columns.clone_from(&next_files.columns);
     }
 }
 
-/// How often a callback that is owed is sent.
-fn times(faults: &mut Faults) -> usize {
+/// A callback that is owed: as often, and as late, as the faults will have it.
+fn sent(call: Call, now: DateTime<Utc>, pace: Pace, faults: &mut Faults) -> Vec<Owed> {
     if faults.take(Fault::CallbackLost) {
-        0
+        Vec::new()
     } else if faults.take(Fault::CallbackTwice) {
-        2
+        vec![Owed::Now(call.clone()), Owed::Now(call)]
+    } else if faults.take(Fault::CallbackDelayed) {
+        vec![Owed::Later(Delayed { due_at: now + pace.callback_delay, call })]
     } else {
-        1
+        vec![Owed::Now(call)]
     }
-}
-
-/// The id is joined to the address without looking at it, as the documentation shows it.
-fn call(report: &Report) -> Option<Call> {
-    let address = report.terms.callback_url.as_deref()?;
-    let url = match report.terms.callback_method {
-        CallbackMethod::Post => format!("{}/{}", address.trim_end_matches('/'), report.id),
-        CallbackMethod::Get => format!("{address}?reportId={}", report.id),
-    };
-    Some(Call { report_id: report.id.clone(), method: report.terms.callback_method, url })
-}
-
-async fn send_one(handle: &Handle, call: Call) {
-    let request = match call.method {
-        CallbackMethod::Get => handle.client().get(&call.url),
-        CallbackMethod::Post => handle.client().post(&call.url),
-    };
-    let answer = match request.send().await {
-        Ok(response) => Answer::Status(response.status().as_u16()),
-        Err(error) => Answer::Failed(error.without_url().to_string()),
-    };
-    let sent = CallbackSent { at: handle.now(), report_id: call.report_id, method: call.method, url: call.url, answer };
-    handle.with(|world| world.add_callback(sent));
 }

@@ -2,14 +2,15 @@
 //!
 //! Clones share one world behind a lock that is never held across an await.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
-use super::clockwork::{self, Call, Pace};
+use super::callback::{self, Call};
+use super::clockwork::{self, Pace};
 use super::fault::{Fault, Faults};
 use super::settings::{Account, Settings};
 use super::sign_in;
@@ -31,6 +32,8 @@ struct Shared {
     clock: Clock,
     /// How far the sandbox's time is ahead of the clock's, in microseconds: nothing else in the process follows it.
     ahead: AtomicI64,
+    /// Links of an earlier generation are past their end.
+    link_generation: AtomicU64,
     started_at: DateTime<Utc>,
     settings: Settings,
     accounts: Vec<Account>,
@@ -46,16 +49,32 @@ impl Handle {
             .timeout(CALLBACK_TIMEOUT)
             .no_proxy()
             .build()?;
-        let faults = Faults::once_each(&settings.faults, settings.seed);
+        let mut faults = Faults::once_each(&settings.faults, settings.seed);
+        settings.planned_faults.iter().for_each(|planned| faults.plan(*planned));
         let world = Mutex::new(World::new(settings.rows, faults, settings.seed));
-        let (started_at, accounts) = (clock.now(), settings.all_accounts());
-        let ahead = AtomicI64::default();
-        Ok(Self { shared: Arc::new(Shared { world, clock, ahead, started_at, settings, accounts, keys, url, client }) })
+        let accounts = settings.all_accounts();
+        let started_at = settings.now.unwrap_or_else(|| clock.now());
+        let ahead = AtomicI64::new((started_at - clock.now()).num_microseconds().unwrap_or_default());
+        let link_generation = AtomicU64::default();
+        Ok(Self {
+            shared: Arc::new(Shared {
+                world,
+                clock,
+                ahead,
+                link_generation,
+                started_at,
+                settings,
+                accounts,
+                keys,
+                url,
+                client,
+            }),
+        })
     }
 
     /// Does all that is due now, and returns when the callbacks that this caused are answered.
     pub async fn tick(&self) {
-        clockwork::send(self, self.advance()).await;
+        callback::send(self, self.advance()).await;
     }
 
     /// Makes a fault happen once, at its next occasion.
@@ -121,7 +140,7 @@ impl Handle {
             let early = clockwork::start_execution(report, now, true, faults, ids);
             Some((report.executions.back()?.id.clone(), early))
         })?;
-        clockwork::send(self, early.into_iter().collect()).await;
+        callback::send(self, early.into_iter().collect()).await;
         Some(id)
     }
 
@@ -138,6 +157,11 @@ impl Handle {
     /// Every token given so far is refused from now on, access and refresh tokens alike, the first ones too.
     pub fn revoke_tokens(&self) {
         self.with(|world| world.sign_ins.generation += 1);
+    }
+
+    /// Every secure link given so far is refused from now on; asking again brings a fresh one.
+    pub fn expire_links(&self) {
+        self.shared.link_generation.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Demands a second factor, or no longer: passwords and older refresh tokens are then refused by the sign-in, and
@@ -190,6 +214,10 @@ impl Handle {
         }
     }
 
+    pub(super) fn link_generation(&self) -> u64 {
+        self.shared.link_generation.load(Ordering::SeqCst)
+    }
+
     pub(super) fn started_at(&self) -> DateTime<Utc> {
         self.shared.started_at
     }
@@ -212,6 +240,8 @@ impl Handle {
     }
 
     pub(super) fn pace(&self) -> Pace {
-        Pace { speed: self.settings().speed, run_time: self.settings().run_time }
+        let Settings { speed, run_time, pending_time, callback_delay, .. } = *self.settings();
+        let pending_time = pending_time.unwrap_or(run_time / 4).min(run_time);
+        Pace { speed, run_time, pending_time, callback_delay }
     }
 }

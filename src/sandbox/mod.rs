@@ -15,12 +15,15 @@
 
 mod api;
 mod blob;
+mod callback;
 mod catcher;
 mod clockwork;
+mod control;
 mod datasets;
 pub mod fault;
 pub mod handle;
 mod ids;
+mod language;
 mod page;
 mod rows;
 mod rules;
@@ -44,10 +47,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
-pub use fault::{Fault, UnknownFault};
+pub use fault::{Fault, Planned, UnknownFault};
 pub use handle::Handle;
 pub use page::router;
-pub use settings::{Account, Settings};
+pub use settings::{Account, Casing, DefaultExecutions, Encoding, NextLinks, Settings};
 
 use crate::clock::Clock;
 use crate::secret::{Keyring, Secret, digest};

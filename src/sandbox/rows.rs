@@ -75,17 +75,25 @@ pub(super) struct Table {
     format: Format,
     rows: u64,
     seed: u64,
+    byte_order_mark: bool,
+    unix_lines: bool,
 }
 
 impl Table {
     pub(super) fn new(file: &FileSpec, seed: u64) -> Self {
         let columns = file.columns.iter().map(|name| (name.clone(), kind(name))).collect();
-        Self { columns, format: file.format, rows: file.rows, seed: mixed(seed ^ mixed(file.edition)) }
+        let seed = mixed(seed ^ mixed(file.edition));
+        Self { columns, format: file.format, rows: file.rows, seed, byte_order_mark: false, unix_lines: false }
+    }
+
+    /// The same, with a byte order mark at its beginning and without carriage returns, if so wanted.
+    pub(super) fn with_marks(self, byte_order_mark: bool, unix_lines: bool) -> Self {
+        Self { byte_order_mark, unix_lines, ..self }
     }
 
     /// Writes the column names and all rows.
     pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        let mut line = Vec::new();
+        let mut line = if self.byte_order_mark { b"\xef\xbb\xbf".to_vec() } else { Vec::new() };
         self.write_line(&mut line, |column| self.columns[column].0.clone());
         to.write_all(&line)?;
         for row in 0..self.rows {
@@ -114,7 +122,7 @@ impl Table {
                 line.extend_from_slice(value.as_bytes());
             }
         }
-        line.extend_from_slice(b"\r\n");
+        line.extend_from_slice(if self.unix_lines { b"\n" } else { b"\r\n" });
     }
 
     fn value(&self, row: u64, column: usize) -> String {

@@ -48,11 +48,17 @@ impl Refusal {
         Self::bad(format!("Invalid report parameters for creation - {reason}"))
     }
 
+    /// What is none of the names of an enumeration.
+    pub(super) fn unknown_value(value: &str) -> Self {
+        Self::bad(format!("Requested value '{value}' not found"))
+    }
+
     fn missing() -> Self {
         Self::bad("Null or missing value")
     }
 
-    fn unreadable_date() -> Self {
+    /// An internal error, which a date that can't be read is answered with, too.
+    pub(super) fn internal() -> Self {
         let message = format!("Internal error encountered while creating report. Correlation ID {}", new_id());
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, message }
     }
@@ -65,8 +71,7 @@ pub(super) struct Fields(BTreeMap<String, Value>);
 impl Fields {
     /// Reads a body; what is no JSON object is refused.
     pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
-        let object: serde_json::Map<String, Value> =
-            serde_json::from_slice(body).map_err(|_| Refusal::bad("Invalid report parameters"))?;
+        let object: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|_| unreadable(body))?;
         let named = object.into_iter().filter(|(_, value)| !value.is_null());
         Ok(Self(named.map(|(name, value)| (name.trim().to_ascii_lowercase(), value)).collect()))
     }
@@ -100,8 +105,14 @@ impl Fields {
     }
 }
 
-/// The terms of a report as a body asks for them, or the first rule that they break.
-pub(super) fn terms(fields: &Fields, minimum_interval: Option<u32>, now: DateTime<Utc>) -> Result<Terms, Refusal> {
+/// The terms of a report as a body asks for them, or the first rule that they break. With `date_messages` a date that can't
+/// be read is told to be one.
+pub(super) fn terms(
+    fields: &Fields,
+    minimum_interval: Option<u32>,
+    now: DateTime<Utc>,
+    date_messages: bool,
+) -> Result<Terms, Refusal> {
     let name = fields.required("reportname")?;
     let description = fields.text("description");
     if name.chars().count() > LONGEST_TEXT || description.is_some_and(|text| text.chars().count() > LONGEST_TEXT) {
@@ -114,7 +125,7 @@ pub(super) fn terms(fields: &Fields, minimum_interval: Option<u32>, now: DateTim
         query_period(fields)?;
         None
     } else {
-        Some(schedule(fields, minimum_interval.unwrap_or(SHORTEST_INTERVAL), now)?)
+        Some(schedule(fields, minimum_interval.unwrap_or(SHORTEST_INTERVAL), now, date_messages)?)
     };
     Ok(Terms {
         name: name.to_owned(),
@@ -149,8 +160,22 @@ pub(super) fn query_quota(world: &World, caller: Caller) -> Result<(), Refusal> 
     Ok(())
 }
 
-fn schedule(fields: &Fields, shortest_interval: u32, now: DateTime<Utc>) -> Result<Schedule, Refusal> {
-    let start_at = date(fields.required("starttime")?).ok_or_else(Refusal::unreadable_date)?;
+/// Refuses a date that can't be read, as the service does: by an internal error.
+pub(super) fn readable_date(text: Option<&str>) -> Result<(), Refusal> {
+    if text.is_some_and(|text| date(text).is_none()) { Err(Refusal::internal()) } else { Ok(()) }
+}
+
+fn schedule(
+    fields: &Fields,
+    shortest_interval: u32,
+    now: DateTime<Utc>,
+    date_messages: bool,
+) -> Result<Schedule, Refusal> {
+    let unreadable = || {
+        let message = "StartTime should follow format: yyyy-MM-ddTHH:mm:ssZ";
+        if date_messages { Refusal::creation(message) } else { Refusal::internal() }
+    };
+    let start_at = date(fields.required("starttime")?).ok_or_else(unreadable)?;
     query_period(fields)?;
     if start_at < now + SHORTEST_LEAD {
         return Err(Refusal::creation("Start time of report should at least be 4 hours from current UTC time"));
@@ -180,9 +205,7 @@ fn count(fields: &Fields) -> Result<Option<u32>, Refusal> {
 /// The period that may override the query's own is checked and not used: rows here know no time.
 fn query_period(fields: &Fields) -> Result<(), Refusal> {
     for name in ["querystarttime", "queryendtime"] {
-        if fields.text(name).is_some_and(|text| date(text).is_none()) {
-            return Err(Refusal::unreadable_date());
-        }
+        readable_date(fields.text(name))?;
     }
     Ok(())
 }
@@ -191,7 +214,10 @@ fn format(fields: &Fields) -> Result<Format, Refusal> {
     match fields.text("format").map(str::to_ascii_lowercase).as_deref() {
         None | Some("csv") => Ok(Format::Csv),
         Some("tsv") => Ok(Format::Tsv),
-        Some(_) => Err(Refusal::creation("Report format should be csv/tsv")),
+        Some("xlsx" | "xls" | "json" | "txt" | "xml" | "parquet") => {
+            Err(Refusal::creation("Report format should be csv/tsv"))
+        }
+        Some(_) => Err(Refusal::unknown_value(fields.text("format").unwrap_or_default())),
     }
 }
 
@@ -199,7 +225,10 @@ fn callback_method(fields: &Fields) -> Result<CallbackMethod, Refusal> {
     match fields.text("callbackmethod").map(str::to_ascii_lowercase).as_deref() {
         None | Some("post") => Ok(CallbackMethod::Post),
         Some("get") => Ok(CallbackMethod::Get),
-        Some(_) => Err(Refusal::creation("CallbackMethod can only be GET or POST")),
+        Some("put" | "patch" | "delete" | "head" | "options") => {
+            Err(Refusal::creation("CallbackMethod can only be GET or POST"))
+        }
+        Some(_) => Err(Refusal::unknown_value(fields.text("callbackmethod").unwrap_or_default())),
     }
 }
 
@@ -207,6 +236,15 @@ fn callback_url(fields: &Fields) -> Result<Option<String>, Refusal> {
     let Some(text) = fields.text("callbackurl") else { return Ok(None) };
     let takes = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if takes { Ok(Some(text.to_owned())) } else { Err(Refusal::bad("Invalid report parameters")) }
+}
+
+/// Says which mistake a body that is no JSON object most likely is.
+fn unreadable(body: &[u8]) -> Refusal {
+    let text = String::from_utf8_lossy(body);
+    if text.contains('=') && !text.trim_start().starts_with(['{', '[']) {
+        return Refusal::bad("Invalid report parameters - the body is form data, where a JSON object is expected");
+    }
+    Refusal::bad("Invalid report parameters - the body is no JSON object")
 }
 
 fn date(text: &str) -> Option<DateTime<Utc>> {
@@ -229,7 +267,7 @@ mod tests {
         let mut body = json!({"ReportName": "r", "StartTime": "2026-11-20T12:00:00Z", "RecurrenceInterval": 24});
         body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         let fields = Fields::read(body.to_string().as_bytes()).unwrap();
-        terms(&fields, Some(24), now()).map_err(|refusal| (refusal.status.as_u16(), refusal.message))
+        terms(&fields, Some(24), now(), false).map_err(|refusal| (refusal.status.as_u16(), refusal.message))
     }
 
     #[test]
@@ -254,6 +292,8 @@ mod tests {
             (json!({"RecurrenceInterval": "often"}), interval.to_owned()),
             (json!({"RecurrenceCount": 0}), format!("{creation}Recurrence count has to be a positive integer value")),
             (json!({"Format": "xlsx"}), format!("{creation}Report format should be csv/tsv")),
+            (json!({"Format": "clay"}), "Requested value 'clay' not found".to_owned()),
+            (json!({"CallbackMethod": "call"}), "Requested value 'call' not found".to_owned()),
             (json!({"CallbackMethod": "PUT"}), format!("{creation}CallbackMethod can only be GET or POST")),
             (json!({"CallbackUrl": "ftp://x/"}), "Invalid report parameters".to_owned()),
         ] {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use super::callback::Delayed;
 use super::datasets;
 use super::fault::Faults;
 use super::ids::Ids;
@@ -124,6 +125,8 @@ pub struct Report {
     pub query_id: String,
     pub query: String,
     pub columns: Vec<String>,
+    /// The most rows that its query asks for.
+    pub limit: Option<u64>,
     pub terms: Terms,
     pub status: ReportStatus,
     pub created_at: DateTime<Utc>,
@@ -272,6 +275,7 @@ pub(super) struct World {
     pub(super) counts: Counts,
     pub(super) next_files: NextFiles,
     pub(super) ids: Ids,
+    pub(super) delayed: Vec<Delayed>,
     pub(super) sign_ins: SignIns,
 }
 

@@ -1,11 +1,12 @@
 //! The gate in front of the API: throttling and failures of the service come first, then the token is looked at.
 
-use axum::extract::{Request, State};
+use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::{Html, IntoResponse, Json, Response};
 use serde_json::json;
 
+use super::envelope::wrapped;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::handle::Handle;
 use crate::sandbox::rules::Refusal;
@@ -13,6 +14,15 @@ use crate::sandbox::sign_in::{self, Bearer};
 use crate::sandbox::world::{Caller, Program};
 
 const RETRY_AFTER_SECONDS: u32 = 2;
+/// Those that are met before the token.
+const FAULTS: &[Fault] = &[
+    Fault::Throttled,
+    Fault::ServerError,
+    Fault::FrontDoorError,
+    Fault::HtmlError,
+    Fault::EmptyError,
+    Fault::RequestTimeout,
+];
 const INVALID_TOKEN: (header::HeaderName, &str) = (header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"");
 
 /// Lets a request pass, as its account's, or answers in the place of the API.
@@ -23,18 +33,20 @@ pub(super) async fn gate(
 ) -> Response {
     let fault = handle.with(|world| {
         world.counts.api_requests += 1;
-        world.faults.first_of(&[Fault::Throttled, Fault::ServerError])
+        world.faults.first_of(FAULTS)
     });
     if let Some(fault) = fault {
         return failed(fault);
     }
+    // The nested router has cut the address.
+    let uri = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
     let bearer = match bearer(&handle, program, request.headers()) {
         Ok(bearer) => bearer,
-        Err(refusal) => return refusal,
+        Err(refusal) => return wrapped(&handle, program, &uri, refusal),
     };
     let asks_for_mfa = is_true(request.headers(), "validatemfa");
     request.extensions_mut().insert(Caller { program, account: bearer.account });
-    let mut response = next.run(request).await;
+    let mut response = wrapped(&handle, program, &uri, next.run(request).await);
     if asks_for_mfa && bearer.user {
         let answer = HeaderValue::from_static(if bearer.mfa { "true" } else { "false" });
         response.headers_mut().insert("ismfacompliant", answer);
@@ -43,26 +55,48 @@ pub(super) async fn gate(
 }
 
 fn failed(fault: Fault) -> Response {
-    if fault == Fault::Throttled {
-        let message = format!("Rate limit is exceeded. Try again in {RETRY_AFTER_SECONDS} seconds.");
-        let retry_after = [(header::RETRY_AFTER, RETRY_AFTER_SECONDS.to_string())];
-        let body = json!({"statusCode": 429, "message": message});
-        return (StatusCode::TOO_MANY_REQUESTS, retry_after, Json(body)).into_response();
+    match fault {
+        Fault::Throttled => {
+            let message = format!("Rate limit is exceeded. Try again in {RETRY_AFTER_SECONDS} seconds.");
+            let retry_after = [(header::RETRY_AFTER, RETRY_AFTER_SECONDS.to_string())];
+            let body = json!({"statusCode": 429, "message": message});
+            (StatusCode::TOO_MANY_REQUESTS, retry_after, Json(body)).into_response()
+        }
+        Fault::FrontDoorError => front_door(StatusCode::BAD_REQUEST, 2000, "Account Id has to be set."),
+        Fault::HtmlError => {
+            let page = "<html><head><title>503 Service Unavailable</title></head><body><h1>Service Unavailable</h1></body></html>";
+            (StatusCode::SERVICE_UNAVAILABLE, Html(page)).into_response()
+        }
+        Fault::EmptyError => StatusCode::BAD_GATEWAY.into_response(),
+        Fault::RequestTimeout => {
+            let body = json!({"statusCode": 408, "message": "Request timed out."});
+            (StatusCode::REQUEST_TIMEOUT, Json(body)).into_response()
+        }
+        _ => {
+            let body = json!({"statusCode": 500, "message": "Internal server error"});
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
+        }
     }
-    let body = json!({"statusCode": 500, "message": "Internal server error"});
-    (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
+}
+
+/// An error in the shape of what stands before all of Partner Center's addresses.
+fn front_door(status: StatusCode, code: u32, description: &str) -> Response {
+    let body = json!({"code": code, "description": description, "data": [], "source": "PartnerFD"});
+    (status, Json(body)).into_response()
 }
 
 /// Whose token this is. Refusals of good tokens are faults; the others are the token's own.
 fn bearer(handle: &Handle, program: Program, headers: &HeaderMap) -> Result<Bearer, Response> {
     let bearer = token(headers).and_then(|token| sign_in::read_access(handle, token)).ok_or_else(unauthorized)?;
     let (fault, mfa_demanded) = handle.with(|world| {
-        let fault = world.faults.first_of(&[Fault::TokenRefused, Fault::MfaRequired, Fault::Mfa900421]);
+        let fault =
+            world.faults.first_of(&[Fault::TokenRefused, Fault::Forbidden, Fault::MfaRequired, Fault::Mfa900421]);
         (fault, world.sign_ins.mfa_demanded)
     });
     match fault {
         Some(Fault::MfaRequired) => return Err((StatusCode::UNAUTHORIZED, [INVALID_TOKEN]).into_response()),
         Some(Fault::Mfa900421) => return Err(no_mfa()),
+        Some(Fault::Forbidden) => return Err(forbidden("Forbidden")),
         Some(_) => return Err(unauthorized()),
         None => {}
     }
@@ -70,8 +104,7 @@ fn bearer(handle: &Handle, program: Program, headers: &HeaderMap) -> Result<Bear
         return Err(no_mfa());
     }
     if program == Program::Mpn && !bearer.user && !handle.settings().app_only_mpn {
-        let message = "Forbidden: the token carries no user".to_owned();
-        return Err(Refusal { status: StatusCode::FORBIDDEN, message }.into_response());
+        return Err(forbidden("Forbidden: the token carries no user"));
     }
     Ok(bearer)
 }
@@ -88,6 +121,10 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 fn unauthorized() -> Response {
     let refusal = Refusal { status: StatusCode::UNAUTHORIZED, message: "Unauthorized".to_owned() };
     ([INVALID_TOKEN], refusal).into_response()
+}
+
+fn forbidden(message: &str) -> Response {
+    Refusal { status: StatusCode::FORBIDDEN, message: message.to_owned() }.into_response()
 }
 
 /// As users without a second factor are refused since 2026.

@@ -1,5 +1,6 @@
-//! The API itself: its addresses, and the envelope around every answer.
+//! The API itself: its addresses, the gate in front of them, and the envelope around every answer.
 
+mod envelope;
 mod executions;
 mod gate;
 mod params;
@@ -9,12 +10,9 @@ mod reports;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{delete, get, put};
-use serde_json::{Value, json};
 
 use super::handle::Handle;
-use super::rules::Refusal;
 use super::world::Program;
 
 const MAX_BODY: usize = 256 * 1024;
@@ -41,22 +39,4 @@ fn endpoints(handle: &Handle, program: Program) -> Router<Handle> {
         .route("/ScheduledReport/resume/{id}", put(reports::resume))
         .route("/ScheduledReport/execution/{ids}", get(executions::list))
         .layer(from_fn_with_state((handle.clone(), program), gate::gate))
-}
-
-/// The envelope of a success.
-fn found(program: Program, values: Vec<Value>, message: Option<&str>) -> Response {
-    let mut body = json!({"totalCount": values.len(), "message": message, "statusCode": 200});
-    body["value"] = Value::Array(values);
-    if program == Program::Mpn {
-        body["nextLink"] = Value::Null;
-        body["dataRedacted"] = json!(false);
-    }
-    Json(body).into_response()
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let body = json!({"value": [], "totalCount": 0, "message": self.message, "statusCode": self.status.as_u16()});
-        (self.status, Json(body)).into_response()
-    }
 }

@@ -3,12 +3,12 @@
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::found;
+use super::envelope::Answer;
 use super::params::Params;
-use crate::sandbox::datasets::{self, Dataset};
+use crate::sandbox::datasets::{self, Dataset, Selection};
+use crate::sandbox::fault::Fault;
 use crate::sandbox::handle::Handle;
 use crate::sandbox::rows::Table;
 use crate::sandbox::rules::{self, Fields, Refusal};
@@ -16,7 +16,7 @@ use crate::sandbox::world::{Caller, FileSpec, Format, Program, Query, stamp};
 
 const TEST_ROWS: u64 = 100;
 
-pub(super) async fn datasets(Extension(caller): Extension<Caller>, params: Params) -> Result<Response, Refusal> {
+pub(super) async fn datasets(Extension(caller): Extension<Caller>, params: Params) -> Result<Answer, Refusal> {
     let wanted = params.text("datasetname");
     let values: Vec<Value> = datasets::of(caller.program)
         .filter(|dataset| wanted.is_none_or(|name| dataset.name.eq_ignore_ascii_case(name)))
@@ -25,14 +25,14 @@ pub(super) async fn datasets(Extension(caller): Extension<Caller>, params: Param
     if values.is_empty() {
         return Err(Refusal::no_item());
     }
-    Ok(found(caller.program, values, Some("Dataset fetched successfully")))
+    Ok(Answer::found(values, "Dataset fetched successfully"))
 }
 
 pub(super) async fn list(
     State(handle): State<Handle>,
     Extension(caller): Extension<Caller>,
     params: Params,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     let (id, name) = (params.text("queryid"), params.text("queryname"));
     let with_system = params.flag("includesystemqueries").unwrap_or(true);
     let only_system = params.flag("includeonlysystemqueries").unwrap_or(false);
@@ -49,14 +49,14 @@ pub(super) async fn list(
     if values.is_empty() {
         return Err(Refusal::no_item());
     }
-    Ok(found(caller.program, values, Some("Queries fetched successfully")))
+    Ok(Answer::found(values, "Queries fetched successfully"))
 }
 
 pub(super) async fn create(
     State(handle): State<Handle>,
     Extension(caller): Extension<Caller>,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     let fields = Fields::read(&body)?;
     let (name, text) = (fields.required("name")?, fields.required("query")?);
     datasets::select(caller.program, text)?;
@@ -73,31 +73,32 @@ pub(super) async fn create(
     handle.with(|world| {
         rules::query_quota(world, caller)?;
         world.queries.push(query);
-        Ok(())
+        if world.faults.take(Fault::CreationUnanswered) { Err(Refusal::internal()) } else { Ok(()) }
     })?;
-    Ok(found(caller.program, vec![view], Some("Query created successfully")))
+    Ok(Answer::found(vec![view], "Query created successfully"))
 }
 
 pub(super) async fn remove(
     State(handle): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     let query = handle.with(|world| {
-        let removable =
-            |query: &Query| caller.may_use(query) && query.account.is_some() && query.id.eq_ignore_ascii_case(&id);
+        let removable = |query: &Query| {
+            caller.may_use(query) && query.account.is_some() && query.id.eq_ignore_ascii_case(id.trim())
+        };
         let at = world.queries.iter().position(removable).ok_or_else(|| Refusal::bad("Invalid QueryID"))?;
         Ok(world.queries.remove(at))
     })?;
     let view = query_view(&query, &handle.user(caller));
-    Ok(found(caller.program, vec![view], Some("Query deleted successfully")))
+    Ok(Answer::found(vec![view], "Query deleted successfully"))
 }
 
 pub(super) async fn test(
     State(handle): State<Handle>,
     Extension(caller): Extension<Caller>,
     params: Params,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     let text = match (params.text("exportquery"), params.text("queryid")) {
         (Some(text), None) => text.to_owned(),
         (None, Some(id)) => {
@@ -106,10 +107,19 @@ pub(super) async fn test(
         }
         _ => return Err(Refusal::bad("Null or missing value")),
     };
-    let columns = datasets::select(caller.program, &text)?.columns;
-    let rows = handle.with(|world| world.next_files.rows).min(TEST_ROWS);
-    let table = Table::new(&FileSpec { format: Format::Csv, columns, rows, edition: 0 }, handle.settings().seed);
-    Ok(found(caller.program, (0..rows).map(|row| Value::Object(table.object(row))).collect(), None))
+    for name in ["starttime", "endtime"] {
+        rules::readable_date(params.text(name))?;
+    }
+    let Selection { columns, limit, .. } = datasets::select(caller.program, &text)?;
+    let (rows, slow) = handle.with(|world| (world.next_files.rows, world.faults.take(Fault::SlowTest)));
+    if slow {
+        tokio::time::sleep(handle.settings().slow_test).await;
+        return Err(Refusal::internal());
+    }
+    let rows = rows.min(limit.unwrap_or(TEST_ROWS)).min(TEST_ROWS);
+    let file = FileSpec { format: Format::Csv, columns, rows, edition: 0 };
+    let table = Table::new(&file, handle.settings().seed);
+    Ok(Answer::rows((0..rows).map(|row| Value::Object(table.object(row))).collect()))
 }
 
 fn dataset_view(dataset: &Dataset) -> Value {

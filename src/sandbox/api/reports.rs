@@ -5,14 +5,14 @@ use std::collections::VecDeque;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::found;
+use super::envelope::Answer;
 use super::params::Params;
 use crate::sandbox::clockwork;
-use crate::sandbox::datasets;
+use crate::sandbox::datasets::{self, Selection};
+use crate::sandbox::fault::Fault;
 use crate::sandbox::handle::Handle;
 use crate::sandbox::rules::{self, Fields, Refusal};
 use crate::sandbox::world::{Caller, Query, Report, ReportStatus, Terms, World, stamp};
@@ -21,7 +21,7 @@ pub(super) async fn list(
     State(handle): State<Handle>,
     Extension(caller): Extension<Caller>,
     params: Params,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     let wanted = |value: &str, name: &str| params.text(name).is_none_or(|wanted| value.eq_ignore_ascii_case(wanted));
     let user = &handle.user(caller);
     let values: Vec<Value> = handle.with(|world| {
@@ -36,29 +36,30 @@ pub(super) async fn list(
     if values.is_empty() {
         return Err(Refusal::no_item());
     }
-    Ok(found(caller.program, values, Some("Reports fetched successfully")))
+    Ok(Answer::found(values, "Reports fetched successfully"))
 }
 
 pub(super) async fn create(
     State(handle): State<Handle>,
     Extension(caller): Extension<Caller>,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     let fields = Fields::read(&body)?;
     let query_id = fields.required("queryid")?;
-    let now = handle.now();
+    let (now, dates) = (handle.now(), handle.settings().date_messages);
+    let with_callback = handle.settings().callback_execute_now;
     let view = handle.with(|world| {
         let query = world.query(caller, query_id).ok_or_else(|| Refusal::bad("Invalid QueryID"))?;
         let selection = datasets::select(caller.program, &query.text)?;
-        let terms = rules::terms(&fields, selection.dataset.minimum_interval, now)?;
+        let terms = rules::terms(&fields, selection.dataset.minimum_interval, now, dates)?;
         rules::report_quotas(world, caller, &terms, now)?;
-        let mut report = new_report(query, caller, selection.columns, terms, now);
+        let mut report = new_report(query, caller, selection, terms, now);
         report.id = world.ids.next();
         let view = view(&report, &handle.user(caller));
-        add(world, report, now);
-        Ok(view)
+        add(world, report, now, with_callback);
+        if world.faults.take(Fault::CreationUnanswered) { Err(Refusal::internal()) } else { Ok(view) }
     })?;
-    Ok(found(caller.program, vec![view], Some("Report created successfully")))
+    Ok(Answer::found(vec![view], "Report created successfully"))
 }
 
 pub(super) async fn update(
@@ -66,13 +67,13 @@ pub(super) async fn update(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     let fields = Fields::read(&body)?;
-    let now = handle.now();
+    let (now, dates) = (handle.now(), handle.settings().date_messages);
     let view = handle.with(|world| {
         let report = world.report_mut(caller, &id).ok_or_else(Refusal::no_item)?;
         let selection = datasets::select(caller.program, &report.query)?;
-        let terms = rules::terms(&fields, selection.dataset.minimum_interval, now)?;
+        let terms = rules::terms(&fields, selection.dataset.minimum_interval, now, dates)?;
         let Some(schedule) = &terms.schedule else { return Err(Refusal::bad("Invalid report parameters")) };
         report.next_start = Some(schedule.start_at);
         report.anchor = now;
@@ -84,14 +85,14 @@ pub(super) async fn update(
         }
         Ok(view(report, &handle.user(caller)))
     })?;
-    Ok(found(caller.program, vec![view], Some("Report updated successfully")))
+    Ok(Answer::found(vec![view], "Report updated successfully"))
 }
 
 pub(super) async fn remove(
     State(handle): State<Handle>,
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     let report = handle.with(|world| {
         let is_it = |report: &Report| caller.has(report) && report.id.eq_ignore_ascii_case(id.trim());
         let at = world.reports.iter().position(is_it).ok_or_else(Refusal::no_item)?;
@@ -99,14 +100,14 @@ pub(super) async fn remove(
     })?;
     let mut view = view(&report, &handle.user(caller));
     view["reportStatus"] = json!(ReportStatus::Inactive);
-    Ok(found(caller.program, vec![view], Some("Report deleted successfully")))
+    Ok(Answer::found(vec![view], "Report deleted successfully"))
 }
 
 pub(super) async fn pause(
     state: State<Handle>,
     caller: Extension<Caller>,
     id: Path<String>,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     turn(&state, *caller, &id, ReportStatus::Active, ReportStatus::Paused, "Report paused successfully")
 }
 
@@ -114,7 +115,7 @@ pub(super) async fn resume(
     state: State<Handle>,
     caller: Extension<Caller>,
     id: Path<String>,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     turn(&state, *caller, &id, ReportStatus::Paused, ReportStatus::Active, "Report resumed successfully")
 }
 
@@ -126,7 +127,7 @@ fn turn(
     from: ReportStatus,
     to: ReportStatus,
     message: &str,
-) -> Result<Response, Refusal> {
+) -> Result<Answer, Refusal> {
     let now = handle.now();
     let view = handle.with(|world| {
         let report = world.report_mut(caller, id).ok_or_else(Refusal::no_item)?;
@@ -136,17 +137,18 @@ fn turn(
         }
         Ok(view(report, &handle.user(caller)))
     })?;
-    Ok(found(caller.program, vec![view], Some(message)))
+    Ok(Answer::found(vec![view], message))
 }
 
-fn new_report(query: &Query, caller: Caller, columns: Vec<String>, terms: Terms, now: DateTime<Utc>) -> Report {
+fn new_report(query: &Query, caller: Caller, selection: Selection, terms: Terms, now: DateTime<Utc>) -> Report {
     Report {
         id: String::new(),
         program: caller.program,
         account: caller.account,
         query_id: query.id.clone(),
         query: query.text.clone(),
-        columns,
+        columns: selection.columns,
+        limit: selection.limit,
         status: ReportStatus::Active,
         created_at: now,
         modified_at: None,
@@ -158,10 +160,10 @@ fn new_report(query: &Query, caller: Caller, columns: Vec<String>, terms: Terms,
     }
 }
 
-/// A report that runs once begins at once, and nobody is called when it ends.
-fn add(world: &mut World, mut report: Report, now: DateTime<Utc>) {
+/// A report that runs once begins at once; nobody is called when it ends, unless the sandbox was told otherwise.
+fn add(world: &mut World, mut report: Report, now: DateTime<Utc>, with_callback: bool) {
     if report.terms.schedule.is_none() {
-        clockwork::start_execution(&mut report, now, false, &mut world.faults, &mut world.ids);
+        clockwork::start_execution(&mut report, now, with_callback, &mut world.faults, &mut world.ids);
     }
     world.add_report(report);
 }
