@@ -119,6 +119,7 @@ impl TokenVersion {
 /// Whether the account can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = AccountState)]
 pub enum State {
     /// Yes.
     Active,

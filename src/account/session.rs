@@ -172,7 +172,9 @@ impl Sessions {
             // A fresh token that is not taken either is trouble of theirs, and must not be renewed in a loop.
             insights::Error::Unavailable { reading: true, .. } | insights::Error::Unauthorized(_) => {
                 let wait = |failures| Backoff::MICROSOFT.wait(failures);
-                store::away(&mut *self.acquire().await?, id, now, wait).await?;
+                let mut tx = self.pool.begin().await?;
+                store::away(&mut tx, id, now, wait).await?;
+                tx.commit().await?;
             }
             insights::Error::SignInRequired(why) => {
                 self.require_sign_in(id, renewal, why, now).await?;

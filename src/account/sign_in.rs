@@ -44,6 +44,7 @@ pub struct SignIn {
 
 /// Where a sign-in stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = SignInState)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Nobody has typed the code yet.
@@ -112,42 +113,47 @@ impl SignIns {
     /// Takes sign-ins that may be asked about.
     pub async fn claim(&self, limit: i64) -> Stored<Vec<Work>> {
         let mut tx = self.pool.begin().await?;
-        let claimed = store::claim_due(&mut tx, &self.keyring, self.clock.now(), limit).await?;
+        let claimed = store::claim_due(&mut tx, self.clock.now(), limit).await?;
         tx.commit().await?;
         Ok(claimed.into_iter().map(Work).collect())
     }
 
     /// Asks about one and records the answer.
     pub async fn perform(&self, Work(claimed): Work) -> Stored<()> {
+        let outcome = match self.ask(&claimed).await {
+            Ok((until, told)) => self.outcome(&claimed, until, told),
+            // What can't be opened now never can: another key was used.
+            Err(StoreError::Corrupt { what, .. }) => Ok(Ended::Failed(what)),
+            Err(error) => return Err(error),
+        };
+        let mut tx = self.pool.begin().await?;
+        let now = self.clock.now();
+        match &outcome {
+            Ok(ended) => store::end(&mut tx, &self.keyring, &claimed, ended, now).await?,
+            Err(interval) => store::later(&mut tx, &claimed, *interval, now).await?,
+        }
+        tx.commit().await?;
+        if outcome.is_ok() {
+            self.wake_work();
+        }
+        Ok(())
+    }
+
+    /// Until when the code is good, and what Microsoft says.
+    async fn ask(&self, claimed: &Claimed) -> Stored<(DateTime<Utc>, Result<DeviceProgress, insights::Error>)> {
         let mut conn = self.pool.acquire().await?;
         let account = store::find(&mut conn, claimed.account_id).await?.ok_or(StoreError::Lost)?;
         let until = store::sign_in(&mut conn, account.id).await?.ok_or(StoreError::Lost)?.expires_at;
         let credentials = store::credentials(&mut conn, &self.keyring, account.id).await?;
         drop(conn);
-        let proof = Proof::of(credentials)?;
+        let (code, proof) = (claimed.device_code(&self.keyring)?, Proof::of(credentials)?);
         let application = application(&account, &proof, self.clock.now());
-        let told = insights::poll_device(&self.outbound, &application, &claimed.device_code).await;
-        let outcome = self.outcome(&account, &claimed, until, told);
-        let mut tx = self.pool.begin().await?;
-        let now = self.clock.now();
-        match outcome {
-            Ok(ended) => {
-                store::end(&mut tx, &self.keyring, &claimed, &ended, now).await?;
-                tx.commit().await?;
-                self.wake_work();
-            }
-            Err(interval) => {
-                store::later(&mut tx, &claimed, interval, now).await?;
-                tx.commit().await?;
-            }
-        }
-        Ok(())
+        Ok((until, insights::poll_device(&self.outbound, &application, &code).await))
     }
 
     /// How it ended, or how long to wait before the next question.
     fn outcome(
         &self,
-        account: &Account,
         claimed: &Claimed,
         until: DateTime<Utc>,
         told: Result<DeviceProgress, insights::Error>,
@@ -168,7 +174,7 @@ impl SignIns {
             Ok(DeviceProgress::Waiting) => Err(interval),
             Ok(DeviceProgress::SlowDown) => Err((interval + SLOWER).min(LONGEST_INTERVAL)),
             Err(error) => {
-                tracing::warn!(account = %account.id, %error, "failed to ask about a sign-in; it is asked again");
+                tracing::warn!(account = %claimed.account_id, %error, "failed to ask about a sign-in; it is asked again");
                 let after = error.failure().after.and_then(|after| TimeDelta::from_std(after).ok());
                 Err(after.unwrap_or(interval).clamp(interval, LONGEST_INTERVAL))
             }

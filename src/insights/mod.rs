@@ -6,7 +6,7 @@
 //!
 //! | call | function | what its 404 means |
 //! |---|---|---|
-//! | `GET ScheduledDataset` | [`Api::datasets`] | none |
+//! | `GET ScheduledDataset` | [`Api::datasets`], [`Api::probe`] with `ValidateMfa` | none |
 //! | `GET ScheduledQueries` | [`Api::queries`] | none |
 //! | … with the system's own | [`Api::all_queries`] | none |
 //! | `POST ScheduledQueries` | [`Api::create_query`] | an error |

@@ -77,9 +77,40 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// The name is none of the faults'.
+/// A fault as the command line names it: `NAME`, `NAME=3` (so many times) or `NAME:0.1` (at this part of its occasions).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Planned {
+    pub fault: Fault,
+    pub how_often: HowOften,
+}
+
+/// How often a fault happens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum HowOften {
+    Times(u32),
+    Rate(f64),
+}
+
+impl std::str::FromStr for Planned {
+    type Err = UnknownFault;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let times = |times: &str| times.parse().ok().filter(|times| *times > 0).map(HowOften::Times);
+        let rate = |rate: &str| rate.parse().ok().filter(|rate| (0.0..=1.0).contains(rate)).map(HowOften::Rate);
+        let (name, how_often) = if let Some((name, number)) = text.split_once('=') {
+            (name, times(number))
+        } else if let Some((name, number)) = text.split_once(':') {
+            (name, rate(number))
+        } else {
+            (text, Some(HowOften::Times(1)))
+        };
+        Ok(Self { fault: name.parse()?, how_often: how_often.ok_or(UnknownFault)? })
+    }
+}
+
+/// The name is none of the faults', or its number none that makes sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no such fault; there are {}", names())]
+#[error("expected NAME, NAME=3 or NAME:0.1, and of the names {}", names())]
 pub struct UnknownFault;
 
 fn names() -> String {
@@ -116,6 +147,14 @@ impl Faults {
             all.times(*fault, 1);
         }
         all
+    }
+
+    /// Makes a fault happen as planned.
+    pub fn plan(&mut self, planned: Planned) {
+        match planned.how_often {
+            HowOften::Times(times) => self.times(planned.fault, times),
+            HowOften::Rate(rate) => self.rate(planned.fault, rate),
+        }
     }
 
     /// Makes a fault happen so many times more.
@@ -187,6 +226,18 @@ mod tests {
 
         assert_eq!([(); 3].map(|()| faults.take(Fault::Throttled)), [true, true, false]);
         assert!(!faults.take(Fault::ServerError));
+    }
+
+    #[test]
+    fn a_plan_is_read_with_its_count_or_its_rate() {
+        let read = |text: &str| text.parse::<Planned>().map(|planned| (planned.fault, planned.how_often));
+
+        assert_eq!(read("throttled"), Ok((Fault::Throttled, HowOften::Times(1))));
+        assert_eq!(read("throttled=3"), Ok((Fault::Throttled, HowOften::Times(3))));
+        assert_eq!(read("throttled:0.1"), Ok((Fault::Throttled, HowOften::Rate(0.1))));
+        for wrong in ["flood", "throttled=0", "throttled=x", "throttled:2", "throttled:-1"] {
+            assert_eq!(read(wrong), Err(UnknownFault), "{wrong}");
+        }
     }
 
     #[test]

@@ -49,10 +49,13 @@ impl Handle {
             .timeout(CALLBACK_TIMEOUT)
             .no_proxy()
             .build()?;
-        let faults = Faults::once_each(&settings.faults, settings.seed);
+        let mut faults = Faults::once_each(&settings.faults, settings.seed);
+        settings.planned_faults.iter().for_each(|planned| faults.plan(*planned));
         let world = Mutex::new(World::new(settings.rows, faults, settings.seed));
-        let (started_at, accounts) = (clock.now(), settings.all_accounts());
-        let (ahead, link_generation) = (AtomicI64::default(), AtomicU64::default());
+        let accounts = settings.all_accounts();
+        let started_at = settings.now.unwrap_or_else(|| clock.now());
+        let ahead = AtomicI64::new((started_at - clock.now()).num_microseconds().unwrap_or_default());
+        let link_generation = AtomicU64::default();
         Ok(Self {
             shared: Arc::new(Shared {
                 world,

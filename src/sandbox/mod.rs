@@ -18,6 +18,7 @@ mod blob;
 mod callback;
 mod catcher;
 mod clockwork;
+mod control;
 mod datasets;
 pub mod fault;
 pub mod handle;
@@ -46,7 +47,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
-pub use fault::{Fault, UnknownFault};
+pub use fault::{Fault, Planned, UnknownFault};
 pub use handle::Handle;
 pub use page::router;
 pub use settings::{Account, Casing, DefaultExecutions, Encoding, NextLinks, Settings};

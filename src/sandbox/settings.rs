@@ -7,18 +7,21 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use url::Url;
 
-use super::fault::Fault;
+use super::fault::{Fault, Planned};
 use crate::secret::Secret;
 
 /// One identity that may sign in. Several may share a directory and an application: the user tells them apart.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Account {
     pub tenant: String,
     pub client_id: String,
     pub client_secret: Secret,
     /// From then on the secret is refused as expired.
+    #[serde(default)]
     pub secret_expires_at: Option<DateTime<Utc>>,
     /// The certificate (PEM) that an assertion in the secret's place must be signed for.
+    #[serde(default)]
     pub certificate: Option<String>,
     pub username: String,
     pub password: Secret,
@@ -129,6 +132,10 @@ pub struct Settings {
     pub rows: u64,
     /// Each happens once; one that is listed twice happens twice.
     pub faults: Vec<Fault>,
+    /// More faults, each with its count or its rate.
+    pub planned_faults: Vec<Planned>,
+    /// The sandbox's time at its start; none: that of the clock it is given.
+    pub now: Option<DateTime<Utc>>,
     /// Whether time passes by itself; else only when [`Handle::tick`](super::Handle::tick) is called.
     pub ticking: bool,
     /// The same seed gives the same rows, and to the same calls in the same order the same ids.
@@ -174,6 +181,8 @@ impl Default for Settings {
             pending_time: None,
             rows: 1_000,
             faults: Vec::new(),
+            planned_faults: Vec::new(),
+            now: None,
             ticking: true,
             seed: 1,
         }

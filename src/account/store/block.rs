@@ -33,7 +33,8 @@ pub(in crate::account) async fn block(
 }
 
 /// Counts a call that was not answered and keeps the account from calling for as long as `wait` says of the count. Calls
-/// that fail together count once: what was under way says nothing more of the time after the first.
+/// that fail together count once: what was under way says nothing more of the time after the first. For a transaction: the
+/// others wait for its end.
 pub(in crate::account) async fn away(
     conn: &mut PgConnection,
     id: AccountId,
@@ -41,8 +42,8 @@ pub(in crate::account) async fn away(
     wait: impl Fn(u32) -> Duration,
 ) -> Stored<()> {
     let failures = sqlx::query_scalar!(
-        "update accounts set failures = failures + 1
-         where id = $1 and failures < 1000
+        "update accounts set failures = least(failures + 1, 1000)
+         where id = $1
            and (blocked_until is null or blocked_until <= $2 or blocked_until > $3)
          returning failures",
         id.0,

@@ -15,8 +15,19 @@ use crate::secret::{Keyring, Sealed, Secret};
 pub(in crate::account) struct Claimed {
     pub(in crate::account) account_id: AccountId,
     pub(in crate::account) claim: i64,
-    pub(in crate::account) device_code: Secret,
     pub(in crate::account) interval: TimeDelta,
+    device_code: Sealed,
+}
+
+impl Claimed {
+    /// What Microsoft is asked with.
+    pub(in crate::account) fn device_code(&self, keyring: &Keyring) -> Stored<Secret> {
+        keyring.open(&place(self.account_id), &self.device_code).map_err(|error| StoreError::Corrupt {
+            table: "sign_ins",
+            id: self.account_id.to_string(),
+            what: format!("device_code is {error}"),
+        })
+    }
 }
 
 /// How a sign-in ended.
@@ -89,7 +100,6 @@ pub(in crate::account) async fn begin(
 /// Takes the leases of sign-ins that are due.
 pub(in crate::account) async fn claim_due(
     conn: &mut PgConnection,
-    keyring: &Keyring,
     now: DateTime<Utc>,
     limit: i64,
 ) -> Stored<Vec<Claimed>> {
@@ -114,18 +124,13 @@ pub(in crate::account) async fn claim_due(
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let opened = keyring.open(&place(row.account_id), &Sealed(row.device_code));
-            let device_code = opened.map_err(|error| StoreError::Corrupt {
-                table: "sign_ins",
-                id: row.account_id.to_string(),
-                what: format!("device_code is {error}"),
-            })?;
-            let interval = TimeDelta::seconds(row.interval_seconds.into());
-            Ok(Claimed { account_id: row.account_id, claim: row.claim, device_code, interval })
-        })
-        .collect()
+    let claimed = rows.into_iter().map(|row| Claimed {
+        account_id: row.account_id,
+        claim: row.claim,
+        interval: TimeDelta::seconds(row.interval_seconds.into()),
+        device_code: Sealed(row.device_code),
+    });
+    Ok(claimed.collect())
 }
 
 /// Asks again later, every so many seconds. One whose code has run out meanwhile is asked about once more then.

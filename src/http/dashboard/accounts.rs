@@ -105,13 +105,14 @@ fn shown(account: &Account, now: DateTime<Utc>) -> Value {
 }
 
 fn progress(sign_in: &SignIn, now: DateTime<Utc>) -> Value {
-    let is_open = sign_in.state == SignInState::Waiting && sign_in.expires_at > now;
+    let is_recent = sign_in.expires_at > now;
+    let is_open = sign_in.state == SignInState::Waiting && is_recent;
     // The address comes from outside: only what leads to a page becomes a link.
     let is_page = ["https://", "http://"].iter().any(|scheme| sign_in.verification_uri.starts_with(scheme));
     context! {
         is_open, code => &sign_in.user_code, address => &sign_in.verification_uri, is_page,
         expires => Serde(Moment::new(sign_in.expires_at, now)), failure => &sign_in.failure,
-        is_done => sign_in.state == SignInState::Done,
+        is_done => sign_in.state == SignInState::Done && is_recent,
         is_expired => sign_in.state == SignInState::Expired,
     }
 }

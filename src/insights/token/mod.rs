@@ -2,6 +2,14 @@
 //!
 //! Version 1 of the endpoint takes a resource and writes numbers as texts, version 2 takes scopes and writes numbers; both
 //! are read alike. We prove which application asks by a secret or by a certificate; some have neither.
+//!
+//! | what is said | what it means | where it is tried |
+//! |---|---|---|
+//! | 200 with a token, numbers as texts or numbers | signed in | `account::proof`, `both_versions_of_the_token_endpoint_are_read` |
+//! | 400, 401 or 403 with any `error` (50076, 50079, 53003, 65001, 650057, 70008, 700082, 7000215, 7000218, 7000222, 70002, 700016, 90002, 50126, 500011) | a person must mend it | `account::refused`, `every_refusal_that_only_a_person_can_mend_…` |
+//! | `temporarily_unavailable`, `server_error`, 408, 5xx, no answer | passes; the account waits longer each time | `a_sign_in_that_is_busy_passes_…` |
+//! | 429, or 503 with `Retry-After` | passes; the account waits as long as it says | `a_throttled_account_…` |
+//! | `authorization_pending`, `slow_down`, `expired_token`, `authorization_declined` | how a sign-in by code stands | `account::sign_in` |
 
 mod assertion;
 mod device;
@@ -14,6 +22,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::error::Error;
+use super::guid;
 use super::wire::Fields;
 use crate::outbound::{self, Outbound};
 use crate::secret::Secret;
@@ -173,8 +182,10 @@ type Answer = (u16, HeaderMap, bytes::Bytes);
 
 async fn post(outbound: &Outbound, url: Url, form: &Form) -> Result<Answer, Error> {
     let http = outbound.client(&url).map_err(|refused| Error::refused_address(&refused))?;
-    let no_answer = |error: &reqwest::Error| Error::no_answer(error, true);
-    let answer = http.post(url).timeout(TIMEOUT).form(form).send().await.map_err(|error| no_answer(&error))?;
+    let id = guid();
+    let no_answer = |error: &reqwest::Error| Error::no_answer(error, true).traced(&id);
+    let request = http.post(url).timeout(TIMEOUT).header("client-request-id", &id).form(form);
+    let answer = request.send().await.map_err(|error| no_answer(&error))?;
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let read = outbound::read_bounded(answer, LARGEST_ANSWER).await;
     Ok((status, headers, read.map_err(|error| no_answer(&error))?.0))
@@ -188,7 +199,7 @@ fn answer((status, headers, body): Answer) -> Result<(u16, Fields), Error> {
             let after = outbound::retry_after(&headers).unwrap_or(DEFAULT_THROTTLE);
             Err(Error::Throttled { after, said: said(&fields) })
         }
-        408 | 500..=599 => Err(Error::away(format!("the sign-in answered {status}"))),
+        408 | 500..=599 => Err(Error::away(format!("the sign-in answered {status}: {}", said(&fields)))),
         _ => Ok((status, fields)),
     }
 }

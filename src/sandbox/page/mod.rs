@@ -3,13 +3,15 @@
 //! Everything shown came from somewhere else and is escaped. No script runs: the policy of the page forbids it, and a
 //! mail's own HTML sits in a frame of its own. A message that can't be laid out is shown as it came.
 
+mod control;
 mod device;
+mod given;
 mod text;
 
 use std::sync::LazyLock;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -30,23 +32,12 @@ pub fn router(handle: Handle) -> Router {
     Router::new()
         .route("/sandbox", get(page))
         .route("/sandbox/api/state", get(state))
-        .route("/sandbox/api/faults", get(known_faults).post(faults))
-        .route("/sandbox/api/reports/{id}/run", post(run))
+        .route("/sandbox/control", get(controls))
         .route("/sandbox/device", get(device::page).post(device::submit))
         .route("/sandbox/api/device/{user_code}", post(device::confirm))
+        .merge(control::router())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(handle)
-}
-
-#[derive(serde::Deserialize)]
-struct FaultRequest {
-    fault: Fault,
-    #[serde(default = "once")]
-    times: u32,
-}
-
-fn once() -> u32 {
-    1
 }
 
 /// `?still` leaves out the refreshing, for reading at leisure.
@@ -71,24 +62,20 @@ async fn state(State(handle): State<Handle>) -> Json<Value> {
     Json(snapshot(&handle))
 }
 
-async fn faults(State(handle): State<Handle>, Json(wanted): Json<FaultRequest>) -> Json<Value> {
-    handle.fault_times(wanted.fault, wanted.times);
-    Json(json!({"faults": handle.with(|world| world.faults.clone())}))
-}
-
-async fn known_faults(State(handle): State<Handle>) -> Json<Value> {
-    Json(json!({"known": Fault::ALL, "faults": handle.with(|world| world.faults.clone())}))
-}
-
-async fn run(State(handle): State<Handle>, Path(id): Path<String>) -> Response {
-    match handle.run_report_now(&id).await {
-        Some(execution_id) => Json(json!({"execution_id": execution_id})).into_response(),
-        None => (StatusCode::NOT_FOUND, Json(json!({"message": "no active report has this id"}))).into_response(),
-    }
+/// Where the switches are; it does not refresh, so that a form can be filled in.
+async fn controls(State(handle): State<Handle>) -> Response {
+    let faults: Vec<Shown> =
+        Fault::ALL.iter().map(|fault| context! { name => fault.name(), about => fault.about() }).collect();
+    shown("control.html", context! { state => Serde(snapshot(&handle)), faults })
 }
 
 fn snapshot(handle: &Handle) -> Value {
-    let (settings, pace) = (handle.settings(), handle.pace());
+    let (settings, pace, now) = (handle.settings(), handle.pace(), handle.now());
+    let accounts: Vec<Value> = handle
+        .accounts()
+        .iter()
+        .map(|account| json!({"tenant": account.tenant, "client_id": account.client_id, "username": account.username}))
+        .collect();
     handle.with(|world| {
         let reports = world.reports.iter().rev().map(|report| {
             let mut view = json!(report);
@@ -97,13 +84,18 @@ fn snapshot(handle: &Handle) -> Value {
         });
         json!({
             "url": handle.url(),
-            "now": stamp(handle.now()),
+            "now": stamp(now),
+            "accounts": accounts,
             "tenant": settings.tenant,
             "client_id": settings.client_id,
             "username": settings.username,
             "speed": settings.speed,
             "rows": world.next_files.rows,
+            "columns": world.next_files.columns,
             "faults": world.faults,
+            "rates": world.faults.rates(),
+            "mfa_demanded": world.sign_ins.mfa_demanded,
+            "devices": world.sign_ins.devices.iter().filter(|device| device.waits(now)).map(|device| &device.user_code).collect::<Vec<_>>(),
             "known_faults": Fault::ALL,
             "counts": world.counts,
             "queries": world.queries.iter().filter(|query| query.account.is_some()).collect::<Vec<_>>(),
@@ -153,6 +145,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     templates.set_undefined_behavior(UndefinedBehavior::Chainable);
     for (name, source) in [
         ("page.html", include_str!("templates/page.html")),
+        ("control.html", include_str!("templates/control.html")),
         ("device.html", include_str!("templates/device.html")),
         ("style.css", include_str!("templates/style.css")),
         ("mail.html", include_str!("templates/mail.html")),

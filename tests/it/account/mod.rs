@@ -2,6 +2,7 @@
 
 mod ahead;
 mod kill;
+mod page;
 mod polite;
 mod proof;
 mod refused;

@@ -161,3 +161,18 @@ async fn the_token_of_a_sign_in_is_not_replaced_by_the_one_that_was_given_before
     assert_eq!(it.number("select count(*) from accounts join kept using (refresh_token)").await, 1);
     assert_eq!(it.post(&format!("/accounts/{account}/compare"), change).await["differs"], json!([]));
 }
+
+#[tokio::test]
+async fn a_sign_in_that_cannot_be_opened_ends_and_holds_up_no_other() {
+    let it = TestApp::start().await;
+    let account = without_sign_in(&it, it.sandbox.url().as_str()).await;
+    begun(&it, &account).await;
+    it.sql("update sign_ins set device_code = 'sealed by another key'").await;
+
+    it.after(5).await;
+    it.drain().await;
+
+    let shown = it.get(&format!("/accounts/{account}/sign-in")).await;
+    assert_eq!(shown["state"], "failed");
+    assert!(shown["failure"].as_str().unwrap().contains("TIDINGS_SECRET_KEY"), "{shown}");
+}

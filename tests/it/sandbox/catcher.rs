@@ -86,7 +86,7 @@ async fn the_sandbox_can_be_looked_into_and_changed_by_programs() {
     let (unknown, _) = setup.post("sandbox/api/reports/none/run", &json!({})).await;
     let (_, state) = setup.get("sandbox/api/state").await;
 
-    assert_eq!(faults, json!({"faults": {"throttled": 2}}));
+    assert_eq!(faults, json!({"faults": {"throttled": 2}, "rates": {}}));
     assert_eq!((ran, unknown), (StatusCode::OK, StatusCode::NOT_FOUND));
     assert_eq!(state["reports"][0]["executions"][0]["id"], run["execution_id"]);
     assert_eq!(state["faults"]["throttled"], 2);

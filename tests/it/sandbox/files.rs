@@ -1,7 +1,7 @@
 //! Files behind secure links.
 
 use reqwest::{Response, StatusCode};
-use tidings::sandbox::{Fault, Settings};
+use tidings::sandbox::{Encoding, Fault, Settings};
 
 use super::{HOUR, Setup, lines};
 
@@ -96,5 +96,63 @@ async fn read_until_broken(mut response: Response) -> usize {
             Ok(None) => panic!("the download was not cut"),
             Err(_) => return read,
         }
+    }
+}
+
+#[tokio::test]
+async fn a_file_can_be_plain_or_gzip_that_does_not_say_so_with_a_mark_and_lines_of_either_kind() {
+    let of = async |encoding, byte_order_mark, unix_lines| {
+        let settings = Settings { encoding, byte_order_mark, unix_lines, rows: 2, ..Settings::default() };
+        let setup = Setup::with(settings).await;
+        let response = setup.client.get(setup.link().await).send().await.unwrap();
+        (response.headers().contains_key("content-encoding"), response.bytes().await.unwrap())
+    };
+
+    let (unmarked, gzip) = of(Encoding::Unmarked, false, false).await;
+    let (said, plain) = of(Encoding::Plain, true, true).await;
+    let (_, windows) = of(Encoding::Plain, false, false).await;
+
+    assert_eq!((unmarked, &gzip[..2]), (false, &[0x1f, 0x8b][..]));
+    assert_eq!((said, &plain[..3]), (false, &[0xef, 0xbb, 0xbf][..]));
+    assert!(!plain.contains(&b'\r') && windows.ends_with(b"\r\n"));
+    assert_eq!(lines(&gzip).len(), 3);
+}
+
+#[tokio::test]
+async fn a_link_carries_its_end_and_its_execution_tells_it_where_the_switch_says_so() {
+    let settings = Settings { tell_expiry: true, link_lifetime: HOUR / 2, ..Settings::default() };
+    let setup = Setup::with(settings).await;
+    let report = setup.report_id(serde_json::json!({"ExecuteNow": true})).await;
+    setup.pass(std::time::Duration::from_secs(2)).await;
+
+    let (_, answer) = setup.executions(&report, "").await;
+
+    let value = &answer["value"][0];
+    let link: url::Url = value["reportAccessSecureLink"].as_str().unwrap().parse().unwrap();
+    let names: Vec<String> = link.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    assert_eq!(names, ["sv", "se", "sr", "sp", "sig"]);
+    let end = link.query_pairs().find(|(name, _)| name == "se").unwrap().1.into_owned();
+    assert_eq!(
+        (value["reportExpiryTime"].as_str().unwrap(), end.as_str()),
+        ("2026-11-20T08:30:02Z", "2026-11-20T08:30:02Z")
+    );
+}
+
+#[tokio::test]
+async fn the_blob_store_has_troubles_of_its_own() {
+    let setup = Setup::new().await;
+    let link = setup.link().await;
+    for (fault, status, code) in [
+        (Fault::DownloadRefused, 403, "AuthenticationFailed"),
+        (Fault::BlobMissing, 404, "BlobNotFound"),
+        (Fault::BlobBusy, 503, "ServerBusy"),
+    ] {
+        setup.sandbox.world.fault(fault);
+
+        let response = setup.client.get(&link).send().await.unwrap();
+
+        assert_eq!(response.status().as_u16(), status);
+        assert_eq!(response.headers()["x-ms-error-code"], code);
+        assert_eq!(setup.client.get(&link).send().await.unwrap().status(), 200);
     }
 }

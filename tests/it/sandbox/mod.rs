@@ -3,8 +3,11 @@
 
 mod api;
 mod catcher;
+mod control;
 mod executions;
+mod fidelity;
 mod files;
+mod real_input;
 mod sign_in;
 
 use std::io::Read;
