@@ -1,28 +1,33 @@
 //! What we ask Microsoft for: queries, reports, and when to look for what they gave.
 //!
-//! Reads and writes `queries`, `reports`, `registrations` and `checks`. A row of `reports` is our intent: [`register`]
-//! brings the API into line with it, as often as needed, and looks for what carries our address before it creates
-//! anything, so that a repeat changes nothing. [`check`] is the queue of questions that [`crate::execution`] works off, and
-//! [`expectation`] knows when a report is due and when it is late. A refusal by the API is shown in its own words and
-//! leaves the report `rejected`; whatever may pass is tried again.
+//! Reads and writes `queries`, `reports`, `registrations`, `checks` and `comparisons`. A row of `reports` is our intent:
+//! [`register`] brings the API into line with it, as often as needed, and looks for what carries our address before it creates
+//! anything, so that a repeat changes nothing. What can be changed there is sent by an update; what was sent last is kept as
+//! [`Terms`], and [`compare`] holds it against what is there once a day. [`check`] is the queue of questions that
+//! [`crate::execution`] works off, [`expectation`] knows when a report is due and when it is late, and [`ending`] when it has
+//! run for the last time. A refusal by the API is shown in its own words and leaves the report `rejected`; whatever may pass is
+//! tried again.
 
 pub mod address;
+mod amend;
 pub mod check;
 mod draft;
 pub mod expectation;
 pub mod lifecycle;
+pub mod limits;
 pub mod register;
+mod schedule;
 pub mod store;
+mod terms;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::id::{AccountId, QueryId, ReportId};
 use crate::insights;
 
 pub use draft::{Change, Checked, Draft};
-
-/// A scheduled report can start this long after its registration at the soonest (reference of the API).
-pub const LEAD: TimeDelta = TimeDelta::hours(4);
+pub use schedule::Schedule;
+pub use terms::Terms;
 
 /// How far we are with a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -38,6 +43,8 @@ pub enum State {
     Rejected,
     /// No longer wanted; its files stay.
     Retired,
+    /// Has run for the last time.
+    Ended,
 }
 
 impl State {
@@ -49,6 +56,7 @@ impl State {
             Self::Paused => "paused",
             Self::Rejected => "rejected",
             Self::Retired => "retired",
+            Self::Ended => "ended",
         }
     }
 }
@@ -65,6 +73,15 @@ pub enum There {
 }
 
 impl There {
+    /// What a report there is, as far as we know the word.
+    fn of(remote: &insights::Report) -> Option<Self> {
+        match () {
+            () if remote.is_active() => Some(Self::Active),
+            () if remote.is_paused() => Some(Self::Paused),
+            () => None,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -95,8 +112,12 @@ pub struct Report {
     pub start_at: Option<DateTime<Utc>>,
     /// Hours between runs; none for a report that runs once, at once.
     pub interval_hours: Option<i32>,
-    /// How many runs; for ever when not given.
+    /// How many runs in all; for ever when not given.
     pub occurrences: Option<i32>,
+    /// No run after it.
+    pub end_at: Option<DateTime<Utc>>,
+    /// After its last run it is made anew there instead of ending.
+    pub recreate: bool,
     /// Runs once, at once.
     pub execute_now: bool,
     /// Window of the query of a report that runs once.
@@ -115,6 +136,14 @@ pub struct Report {
     pub settling: bool,
     /// Shall be deleted there and registered anew.
     pub remake: bool,
+    /// Shall be changed there.
+    pub amend: bool,
+    /// What the API was given last; none before it has the report.
+    pub sent: Option<Terms>,
+    /// Runs of the schedules before that.
+    pub ran: i32,
+    /// Since when we know a report that existed there before us.
+    pub adopted_at: Option<DateTime<Utc>>,
     /// Its id at the API.
     pub remote_id: Option<insights::ReportId>,
     /// What went wrong last.
@@ -129,6 +158,25 @@ pub struct Report {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Report {
+    /// When it runs there; before it is there, when it shall.
+    pub fn schedule(&self) -> Option<Schedule> {
+        match &self.sent {
+            Some(sent) => sent.schedule(),
+            None => {
+                let left = self.occurrences.map(|count| count.saturating_sub(self.ran));
+                Some(Schedule::new(self.start_at?, self.interval_hours?, left, self.end_at))
+            }
+        }
+    }
+
+    /// How often it has run there until `now`, by its schedules.
+    pub fn runs(&self, now: DateTime<Utc>) -> i32 {
+        let passed = self.sent.as_ref().and_then(Terms::schedule).map_or(0, |schedule| schedule.passed(now));
+        self.ran.saturating_add(passed)
+    }
 }
 
 /// A name for the archive: letters, digits and single dashes, at most 40 of them.

@@ -8,6 +8,7 @@ mod executions;
 mod files;
 mod keys;
 mod queries;
+mod report_view;
 mod reports;
 mod status;
 mod subscriptions;

@@ -66,6 +66,31 @@ impl TestApp {
         self.sandbox.world.reports().last().unwrap().terms.callback_url.as_ref().unwrap().parse().unwrap()
     }
 
+    /// Does something to the newest report at the sandbox behind the service's back: below `ScheduledReport`, `path` then its id.
+    pub(crate) async fn there(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let settings = self.sandbox.world.settings();
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", settings.client_id.as_str()),
+            ("client_secret", settings.client_secret.expose()),
+            ("refresh_token", settings.refresh_token.expose()),
+            ("resource", "https://api.partnercenter.microsoft.com"),
+        ];
+        let url = self.sandbox.url().join(&format!("/{}/oauth2/token", settings.tenant)).unwrap();
+        let token: Value = client().post(url).form(&form).send().await.unwrap().json().await.unwrap();
+        let id = self.sandbox.world.reports().last().unwrap().id.clone();
+        let url = self.sandbox.url().join(&format!("/insights/v1/mpn/ScheduledReport/{path}{id}")).unwrap();
+        let mut request = client().request(method.parse().unwrap(), url);
+        request = request.bearer_auth(token["access_token"].as_str().unwrap_or_else(|| panic!("{token}")));
+        let answer = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        let answer = answer.send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        answer.json().await.unwrap()
+    }
+
     /// How often executions were asked for.
     pub(crate) fn questions(&self) -> u64 {
         self.sandbox.world.counts().execution_questions.values().sum()

@@ -1,5 +1,7 @@
 //! Reports: one there for each here, whatever is killed or refused on the way, and in line with what is wanted.
 
+mod change;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
