@@ -21,6 +21,7 @@ use crate::notification::fan_out::FanOut;
 use crate::notification::links::Links;
 use crate::outbound::{Guard, Outbound};
 use crate::report::address::Addresses;
+use crate::report::compare::Compare;
 use crate::report::register::Register;
 use crate::secret::{Keyring, Secret};
 use crate::wake::Wake;
@@ -100,6 +101,8 @@ pub struct App {
     pub channels: Arc<Channels>,
     /// Registers reports.
     pub register: Register,
+    /// Compares reports with what is there.
+    pub compare: Compare,
     /// Discovers executions.
     pub discover: Discover,
     /// Downloads files.
@@ -136,6 +139,7 @@ impl App {
             access: Access::new(pool.clone(), clock.clone(), settings.admin_key, settings.local_key),
             door: Door::open(pool.clone(), clock.clone(), wake.clone(), addresses.clone()),
             register: register(&base, &sessions, &addresses),
+            compare: compare(&base, &sessions, &addresses),
             discover: discover(&base, &sessions),
             fetch: Fetch {
                 pool: pool.clone(),
@@ -176,6 +180,16 @@ type Base = (PgPool, Clock, Wake);
 
 fn register((pool, clock, wake): &Base, sessions: &Sessions, addresses: &Addresses) -> Register {
     Register {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        sessions: sessions.clone(),
+        addresses: addresses.clone(),
+        wake: wake.clone(),
+    }
+}
+
+fn compare((pool, clock, wake): &Base, sessions: &Sessions, addresses: &Addresses) -> Compare {
+    Compare {
         pool: pool.clone(),
         clock: clock.clone(),
         sessions: sessions.clone(),

@@ -36,5 +36,6 @@ pub(super) async fn tell(conn: &mut PgConnection, clock: &Clock, id: ExecutionId
         }),
     };
     event::store::append(conn, clock, fact).await?;
+    report::ending::run_is_over(conn, report.id, clock.now()).await?;
     Ok(())
 }

@@ -189,6 +189,12 @@ impl Report {
         })
     }
 
+    /// The host of the address it calls: all that may be shown of one that is not ours.
+    pub fn callback_host(&self) -> Option<String> {
+        let address = self.callback_url.as_ref()?.expose();
+        Some(Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| "?".into()))
+    }
+
     /// Whether it has run for the last time, or somebody ended it.
     pub fn is_inactive(&self) -> bool {
         self.status.eq_ignore_ascii_case("inactive")

@@ -245,8 +245,22 @@ impl Checked {
     }
 }
 
+impl Report {
+    /// What whoever has its differences mended should know: the runs that will not happen.
+    pub fn mend_warnings(&self, now: DateTime<Utc>) -> Vec<String> {
+        let next = self.start_at.zip(self.interval_hours).map(|(start, hours)| next_start(start, hours, now));
+        let only_state = self.drift.iter().flatten().all(|difference| !difference.needs_a_start());
+        match (self.schedule(), next) {
+            (Some(schedule), Some(next)) if self.state == State::Registered && !only_state => {
+                lost(&schedule, next, now)
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// The runs that a new start takes away, in words.
-pub(super) fn lost(schedule: &Schedule, next: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
+fn lost(schedule: &Schedule, next: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
     schedule.lost(now, next).into_iter().map(|run| format!("the run of {} will not happen", rfc3339(run))).collect()
 }
 

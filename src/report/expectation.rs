@@ -8,8 +8,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
-use super::store::{checks, expected};
-use super::{Report, State};
+use super::store::{checks, comparisons, expected};
+use super::{Report, State, ending};
 use crate::clock::Clock;
 use crate::db::Stored;
 use crate::event::{self, About, Fact, Kind};
@@ -57,7 +57,11 @@ pub async fn fulfilled(
     expected::arrived(conn, id, next, still_late, clock.now()).await?;
     if let Some(next) = next {
         checks::due_by(conn, id, next).await?;
+    } else if report.state == State::Registered && report.schedule().is_some() {
+        // That was the last one, as far as we know; the API does.
+        comparisons::due(conn, report.account_id, clock.now()).await?;
     }
+    ending::run_is_over(conn, id, clock.now()).await?;
     let Some(late_since) = recovered else { return Ok(()) };
     let fact = Fact {
         kind: Kind::ReportRecovered,

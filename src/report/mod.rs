@@ -11,7 +11,10 @@
 pub mod address;
 mod amend;
 pub mod check;
+pub mod compare;
 mod draft;
+mod drift;
+pub mod ending;
 pub mod expectation;
 pub mod lifecycle;
 pub mod limits;
@@ -26,6 +29,7 @@ use crate::id::{AccountId, QueryId, ReportId};
 use crate::insights;
 
 pub use draft::{Change, Checked, Draft};
+pub use drift::Difference;
 pub use schedule::Schedule;
 pub use terms::Terms;
 
@@ -144,6 +148,12 @@ pub struct Report {
     pub ran: i32,
     /// Since when we know a report that existed there before us.
     pub adopted_at: Option<DateTime<Utc>>,
+    /// How what is there differs from what was sent, as of the last comparison.
+    pub drift: Option<Vec<Difference>>,
+    /// Since when it differs.
+    pub drift_since: Option<DateTime<Utc>>,
+    /// When it was last compared.
+    pub compared_at: Option<DateTime<Utc>>,
     /// Its id at the API.
     pub remote_id: Option<insights::ReportId>,
     /// What went wrong last.

@@ -3,6 +3,7 @@
 mod accounts;
 mod callbacks;
 mod deliveries;
+mod drift;
 mod events;
 mod executions;
 mod files;
@@ -60,6 +61,7 @@ fn calls() -> OpenApiRouter<App> {
         .merge(accounts::router())
         .merge(queries::router())
         .merge(reports::router())
+        .merge(drift::router())
         .merge(callbacks::router())
         .merge(executions::router())
         .merge(files::router())

@@ -91,6 +91,8 @@ pub(super) struct ReportView {
     pub(super) arrived_at: Option<DateTime<Utc>>,
     /// Since when we know it, where it existed there before us: what it made before is archived in silence.
     pub(super) adopted_at: Option<DateTime<Utc>>,
+    /// Since when it differs from what is there; see `/reports/{id}/drift`.
+    pub(super) drift_since: Option<DateTime<Utc>>,
     pub(super) created_at: DateTime<Utc>,
     pub(super) updated_at: DateTime<Utc>,
 }
@@ -124,6 +126,7 @@ impl ReportView {
             late_since: report.late_since,
             arrived_at: report.arrived_at,
             adopted_at: report.adopted_at,
+            drift_since: report.drift_since,
             created_at: report.created_at,
             updated_at: report.updated_at,
         }

@@ -212,7 +212,7 @@ async fn find(app: &App, id: ReportId) -> Result<ReportView, ApiError> {
 }
 
 /// The report once the API is in line, or has said what is wrong, or some seconds later.
-async fn settled(app: &App, id: ReportId) -> Result<ReportView, ApiError> {
+pub(super) async fn settled(app: &App, id: ReportId) -> Result<ReportView, ApiError> {
     app.wake.hint(Topic::Reports);
     let mut ear = app.wake.ear();
     let began = tokio::time::Instant::now();

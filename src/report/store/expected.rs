@@ -66,3 +66,16 @@ pub(in super::super) async fn mark_late(
     .await?;
     Ok(rows)
 }
+
+/// Ends a report that runs once, at once.
+pub(in super::super) async fn end_once(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
+    sqlx::query!(
+        "update reports set state = 'ended', updated_at = $2
+         where id = $1 and execute_now and state = 'registered' and settle_at is null",
+        id.0,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

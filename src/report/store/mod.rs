@@ -2,6 +2,7 @@
 //! and `checks` beside.
 
 pub mod checks;
+pub mod comparisons;
 pub(super) mod expected;
 pub mod queries;
 pub(super) mod settle;
@@ -44,6 +45,9 @@ struct Row {
     sent: Option<serde_json::Value>,
     ran: i32,
     adopted_at: Option<DateTime<Utc>>,
+    drift: Option<serde_json::Value>,
+    drift_since: Option<DateTime<Utc>>,
+    compared_at: Option<DateTime<Utc>>,
     remote_id: Option<String>,
     last_failure: Option<String>,
     expected_at: Option<DateTime<Utc>>,
@@ -78,6 +82,10 @@ impl TryFrom<Row> for Report {
                 Ok(sent) => sent,
                 Err(error) => return Err(corrupt(format!("sent: {error}"))),
             },
+            drift: match row.drift.map(serde_json::from_value).transpose() {
+                Ok(drift) => drift,
+                Err(error) => return Err(corrupt(format!("drift: {error}"))),
+            },
             id: row.id,
             account_id: row.account_id,
             query_id: row.query_id,
@@ -100,6 +108,8 @@ impl TryFrom<Row> for Report {
             amend: row.amend,
             ran: row.ran,
             adopted_at: row.adopted_at,
+            drift_since: row.drift_since,
+            compared_at: row.compared_at,
             remote_id: row.remote_id.map(insights::ReportId),
             last_failure: row.last_failure,
             expected_at: row.expected_at,
@@ -113,7 +123,7 @@ impl TryFrom<Row> for Report {
 
 /// One report.
 pub async fn find(conn: &mut PgConnection, id: ReportId) -> Stored<Option<Report>> {
-    Ok(select(conn, Some(id), None, None, 1).await?.pop())
+    Ok(select(conn, Filter { id: Some(id), ..Filter::default() }, 1).await?.pop())
 }
 
 /// Those of these reports that there are.
@@ -132,22 +142,26 @@ pub async fn list(
     before: Option<ReportId>,
     limit: i64,
 ) -> Stored<Vec<Report>> {
-    select(conn, None, account, before, limit).await
+    select(conn, Filter { account, before, ..Filter::default() }, limit).await
 }
 
-async fn select(
-    conn: &mut PgConnection,
+/// Which reports; what is not given does not matter.
+#[derive(Debug, Default)]
+struct Filter {
     id: Option<ReportId>,
     account: Option<AccountId>,
     before: Option<ReportId>,
-    limit: i64,
-) -> Stored<Vec<Report>> {
+    /// Only those that the API has, and that are in line as far as we know.
+    is_settled: bool,
+}
+
+async fn select(conn: &mut PgConnection, filter: Filter, limit: i64) -> Stored<Vec<Report>> {
     sqlx::query_as!(
         Row,
         r#"select reports.id as "id: _", reports.account_id as "account_id: _", query_id as "query_id: _",
                queries.text as query, reports.name, slug, description, start_at, interval_hours, occurrences, end_at,
                recreate, execute_now, query_start_at, query_end_at, format, callback_method, state, there, settle_at, remake,
-               amend, sent, ran, adopted_at, registrations.remote_id as "remote_id?", last_failure, expected_at, late_since, arrived_at,
+               amend, sent, ran, adopted_at, drift, drift_since, compared_at, registrations.remote_id as "remote_id?", last_failure, expected_at, late_since, arrived_at,
                reports.created_at, updated_at
            from reports
            join queries on queries.id = query_id
@@ -155,11 +169,13 @@ async fn select(
            where ($1::uuid is null or reports.id = $1)
              and ($2::uuid is null or reports.account_id = $2)
              and ($3::uuid is null or reports.id < $3)
+             and (not $4 or (state in ('registered', 'paused') and settle_at is null and registrations.remote_id is not null))
            order by reports.id desc
-           limit $4"#,
-        id.map(|id| id.0),
-        account.map(|id| id.0),
-        before.map(|id| id.0),
+           limit $5"#,
+        filter.id.map(|id| id.0),
+        filter.account.map(|id| id.0),
+        filter.before.map(|id| id.0),
+        filter.is_settled,
         limit
     )
     .fetch_all(conn)
@@ -198,6 +214,7 @@ pub async fn insert(conn: &mut PgConnection, clock: &Clock, checked: &Checked) -
     )
     .execute(&mut *conn)
     .await?;
+    comparisons::insert(conn, draft.account_id, now).await?;
     checks::insert(conn, id).await?;
     Ok(id)
 }

@@ -1,6 +1,8 @@
 //! Reports: one there for each here, whatever is killed or refused on the way, and in line with what is wanted.
 
 mod change;
+mod drift;
+mod ending;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
