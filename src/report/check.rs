@@ -47,6 +47,8 @@ pub struct Check {
     pub good_at: Option<DateTime<Utc>>,
     /// Hours between runs.
     pub interval_hours: Option<i32>,
+    /// Since when we know a report that existed there before us: what it made before is nobody's news.
+    pub adopted_at: Option<DateTime<Utc>>,
 }
 
 /// How a check stands after it.

@@ -91,13 +91,19 @@ impl Draft {
         errors.result(Checked(self))
     }
 
+    /// Checks a name and a description.
+    pub(super) fn check_words(name: &str, description: Option<&str>) -> Result<(), FieldErrors> {
+        let mut errors = FieldErrors::default();
+        errors.text("name", name, MOST_TEXT);
+        errors.expect(!name.contains(';'), "name", "must not hold ';'");
+        let length = description.map_or(0, |description| description.chars().count());
+        errors.expect(length <= MOST_TEXT, "description", "must have at most 256 characters");
+        errors.result(())
+    }
+
     fn check_texts(&self, errors: &mut FieldErrors) {
-        errors.text("name", &self.name, MOST_TEXT);
-        errors.expect(!self.name.contains(';'), "name", "must not hold ';'");
-        if let Some(description) = &self.description {
-            let length = description.chars().count();
-            errors.expect(length <= MOST_TEXT, "description", "must have at most 256 characters");
-        }
+        let words = Self::check_words(&self.name, self.description.as_deref());
+        errors.0.extend(words.err().unwrap_or_default().0);
         match (&self.query_id, &self.query) {
             (None, Some(query)) => {
                 let fine = !query.trim().is_empty() && query.len() <= LONGEST_QUERY && !query.contains('\0');
@@ -260,7 +266,7 @@ impl Report {
 }
 
 /// The runs that a new start takes away, in words.
-fn lost(schedule: &Schedule, next: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
+pub(super) fn lost(schedule: &Schedule, next: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
     schedule.lost(now, next).into_iter().map(|run| format!("the run of {} will not happen", rfc3339(run))).collect()
 }
 

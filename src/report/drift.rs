@@ -106,10 +106,12 @@ pub(super) fn judge(
 /// file has until the end of the grace to come first.
 fn over(report: &Report, remote: &insights::Report, now: DateTime<Utc>) -> Option<Finding> {
     let schedule = report.schedule()?;
-    let last = schedule.last().filter(|last| *last <= now)?;
     let came_since = |at: DateTime<Utc>| report.arrived_at.is_some_and(|arrived| arrived >= at);
+    // It may come a little before its time.
+    let came = report.state == State::Registered && report.expected_at.is_none() && report.arrived_at.is_some();
+    let last = schedule.last().filter(|last| *last <= now || came)?;
     if remote.is_inactive() {
-        let waits = !came_since(last) && now < last + GRACE;
+        let waits = !came && !came_since(last) && now < last + GRACE;
         return Some(if waits { Finding::Unclear(last + GRACE) } else { Finding::Over });
     }
     let silence = schedule.interval + GRACE;

@@ -9,6 +9,7 @@
 //! tried again.
 
 pub mod address;
+pub mod adopt;
 mod amend;
 pub mod check;
 pub mod compare;
@@ -18,6 +19,7 @@ pub mod ending;
 pub mod expectation;
 pub mod lifecycle;
 pub mod limits;
+mod quota;
 pub mod register;
 mod schedule;
 pub mod store;

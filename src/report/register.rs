@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use url::Url;
 
 use super::address::Addresses;
+use super::quota::{self, Room};
 use super::store::{self, Claimed, checks, queries, settle};
 use super::{Report, State, Terms, There, amend, lifecycle};
 use crate::account;
@@ -93,10 +94,14 @@ impl Register {
             return Ok(self.refused(claim, why).await?);
         };
         let query_id = self.query(claim, report).await?;
-        let ours = self.ours_there(claim, report, Some(&query_id)).await?;
+        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
+        let ours = self.ours(&there, report, Some(&query_id)).await?;
+        if ours.is_none() && !self.has_room(claim, report, &there).await? {
+            return Ok(());
+        }
         let is_new = ours.is_none();
         let (remote, terms) = match ours {
-            Some(remote) => (remote.id.clone(), Terms::there(&remote, &wanted)),
+            Some(remote) => (remote.id.clone(), Terms::there(remote, &wanted)),
             None => (self.create(claim, report, (&query_id, &wanted, address.as_ref())).await?, wanted),
         };
         let mut tx = self.pool.begin().await.map_err(StoreError::from)?;
@@ -105,6 +110,17 @@ impl Register {
         tx.commit().await.map_err(StoreError::from)?;
         tracing::info!(report = %report.id, callback = terms.callback.is_some(), "registered");
         Ok(())
+    }
+
+    /// Whether the quotas allow one more; records it where they don't.
+    async fn has_room(&self, claim: &Claimed, report: &Report, there: &[insights::Report]) -> Stored<bool> {
+        let mut conn = self.acquire().await?;
+        match quota::room(&mut conn, claim, report, there, self.clock.now()).await? {
+            Room::Free => return Ok(true),
+            Room::From(at, why) => settle::later(&mut conn, claim, &why, at, false).await?,
+            Room::None(why) => self.refused(claim, &why).await?,
+        }
+        Ok(false)
     }
 
     async fn create(
@@ -126,7 +142,8 @@ impl Register {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         let query = queries::of(&mut conn, report.query_id).await?.remote_id.map(insights::QueryId);
         drop(conn);
-        match self.ours_there(claim, report, query.as_ref()).await? {
+        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
+        match self.ours(&there, report, query.as_ref()).await? {
             Some(left) => lifecycle::delete(self, claim, report, &left.id).await,
             None => Ok(self.settled(claim, report).await?),
         }
@@ -136,15 +153,15 @@ impl Register {
         Ok(self.pool.acquire().await?)
     }
 
-    async fn ours_there(
+    /// The report there that is this one, from a try whose outcome was not recorded.
+    async fn ours<'a>(
         &self,
-        claim: &Claimed,
+        there: &'a [insights::Report],
         report: &Report,
         query: Option<&insights::QueryId>,
-    ) -> Result<Option<insights::Report>, CallError> {
-        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
+    ) -> Stored<Option<&'a insights::Report>> {
         let past = settle::past_registrations(&mut *self.acquire().await?, report.id).await?;
-        Ok(there.into_iter().find(|remote| !past.contains(&remote.id) && self.is_ours(remote, report, query)))
+        Ok(there.iter().find(|remote| !past.contains(&remote.id) && self.is_ours(remote, report, query)))
     }
 
     /// The id of the report's query there; looks for one of the same name and text before it creates one.

@@ -9,6 +9,7 @@ mod executions;
 mod files;
 mod keys;
 mod queries;
+mod remote_reports;
 mod report_view;
 mod reports;
 mod status;
@@ -62,6 +63,7 @@ fn calls() -> OpenApiRouter<App> {
         .merge(queries::router())
         .merge(reports::router())
         .merge(drift::router())
+        .merge(remote_reports::router())
         .merge(callbacks::router())
         .merge(executions::router())
         .merge(files::router())

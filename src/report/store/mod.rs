@@ -1,6 +1,7 @@
 //! The tables of this stage: `reports` as it is wanted here; how it is brought into line, what is expected of it, `queries`
 //! and `checks` beside.
 
+pub mod adopted;
 pub mod checks;
 pub mod comparisons;
 pub(super) mod expected;

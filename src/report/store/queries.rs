@@ -42,12 +42,41 @@ pub(super) async fn for_draft(conn: &mut PgConnection, clock: &Clock, draft: &Dr
         Some(id) => Ok(id),
         None => {
             let id: QueryId = clock.new_id();
-            let tail = &id.0.simple().to_string()[24..];
-            let name = format!("{} {tail}", draft.name.trim().chars().take(200).collect::<String>());
-            insert(conn, clock, id, draft.account_id, &name, text).await?;
+            insert(conn, clock, id, draft.account_id, &name_for(&draft.name, id), text).await?;
             Ok(id)
         }
     }
+}
+
+/// The query of this id there, made if need be: a report that existed there runs it.
+pub(super) async fn for_remote(
+    conn: &mut PgConnection,
+    clock: &Clock,
+    account: AccountId,
+    (report, text, remote): (&str, &str, Option<&insights::QueryId>),
+) -> Stored<QueryId> {
+    let same = sqlx::query_scalar!(
+        r#"select id as "id: QueryId" from queries where account_id = $1 and remote_id = $2 order by id limit 1"#,
+        account.0,
+        remote.map(|remote| remote.0.as_str())
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    if let Some(id) = same {
+        return Ok(id);
+    }
+    let id: QueryId = clock.new_id();
+    insert(conn, clock, id, account, &name_for(report, id), text).await?;
+    if let Some(remote) = remote {
+        set_remote(conn, id, remote).await?;
+    }
+    Ok(id)
+}
+
+/// A name for the query of a report that no other query has.
+fn name_for(report: &str, id: QueryId) -> String {
+    let tail = &id.0.simple().to_string()[24..];
+    format!("{} {tail}", report.trim().chars().take(200).collect::<String>())
 }
 
 /// Adds a query. A name that is taken violates `queries_account_id_name_key`.

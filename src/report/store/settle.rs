@@ -110,6 +110,49 @@ pub(in super::super) async fn registered(
     db::one(&result)
 }
 
+/// How many drafts of the account others are at work on that came before this one: of all kinds, and that run at once.
+pub(in super::super) async fn rivals(
+    conn: &mut PgConnection,
+    claim: &Claimed,
+    now: DateTime<Utc>,
+) -> Stored<(usize, usize)> {
+    let row = sqlx::query!(
+        r#"select count(*) as "all!", count(*) filter (where execute_now) as "at_once!"
+           from reports
+           where account_id = $1 and id < $2 and state = 'draft' and settle_at is not null
+             and lease_until > $3 and lease_until <= $4"#,
+        claim.account_id.0,
+        claim.id.0,
+        now,
+        now + LEASE
+    )
+    .fetch_one(conn)
+    .await?;
+    let count = |count: i64| usize::try_from(count).unwrap_or(usize::MAX);
+    Ok((count(row.all), count(row.at_once)))
+}
+
+/// When reports of the account were made there since then that ran at once, newest first; some of them.
+pub(in super::super) async fn made_at_once(
+    conn: &mut PgConnection,
+    claim: &Claimed,
+    since: DateTime<Utc>,
+) -> Stored<Vec<DateTime<Utc>>> {
+    let made = sqlx::query_scalar!(
+        "select registrations.created_at
+         from registrations
+         join reports on reports.id = report_id
+         where account_id = $1 and execute_now and adopted_at is null and registrations.created_at > $2
+         order by registrations.created_at desc
+         limit 50",
+        claim.account_id.0,
+        since
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(made)
+}
+
 /// Under which ids the API knew the report before: those are not taken up again.
 pub(in super::super) async fn past_registrations(
     conn: &mut PgConnection,
