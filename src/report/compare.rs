@@ -99,7 +99,9 @@ impl Compare {
         let mut again = None;
         match finding {
             Finding::Unclear(at) => again = Some(at),
-            Finding::InLine => drop(comparisons::found(&mut tx, report, (None, None), now).await?),
+            Finding::InLine => {
+                comparisons::found(&mut tx, report, (None, remote.and_then(There::of)), now).await?;
+            }
             Finding::Moved => match avoidable_loss(report, now) {
                 Some(run) => again = Some(run + AFTER_RUN),
                 None => comparisons::amend(&mut tx, report, now).await?,

@@ -1,10 +1,11 @@
 //! Brings the API into line with what we want of a report.
 //!
 //! A creation is not safe to repeat blindly, so each try first looks there for a report that carries our address for this
-//! one (or, where we have no address, its exact name and query), and takes that. A refusal ends the try: the report is
+//! one (or, where we have no address, its exact name and query), and takes that. The quotas are counted before. A refusal ends the try: the report is
 //! `rejected` with the API's own words, and `resume` or a change tries again. A change that comes while a step is at work
 //! takes its claim away; what the step made there is found by its address and made anew.
 
+use chrono::TimeDelta;
 use sqlx::PgPool;
 use url::Url;
 
@@ -20,7 +21,10 @@ use crate::insights;
 use crate::retry::Backoff;
 use crate::wake::{Topic, Wake};
 
-/// The step that registers, pauses, resumes and deletes there.
+/// What is there and was refused a change is asked for again: what stood in its way may have gone.
+const AFTER_REFUSAL: TimeDelta = TimeDelta::hours(1);
+
+/// The step that registers, changes, pauses, resumes and deletes there.
 #[derive(Debug, Clone)]
 pub struct Register {
     /// Where our rows are.
@@ -207,7 +211,7 @@ impl Register {
 
     async fn refused(&self, claim: &Claimed, why: &str) -> Stored<()> {
         let now = self.clock.now();
-        let later = now + Backoff::MICROSOFT.longest;
+        let later = now + AFTER_REFUSAL;
         settle::refused(&mut *self.pool.acquire().await?, claim, why, later, now).await
     }
 

@@ -137,6 +137,69 @@ async fn a_difference_that_goes_away_by_itself_is_forgotten_and_told_again_when_
     }
 
     assert_eq!(it.kinds().await, ["report.drifted", "report.drifted"]);
+    let (_, paused) = it.call_and_drain("POST", &format!("/reports/{report}/pause"), None).await;
+    assert_eq!((&paused["state"], it.sandbox.world.reports()[0].status), (&json!("paused"), ReportStatus::Paused));
+}
+
+#[tokio::test]
+async fn two_replicas_that_compare_at_once_tell_it_once_and_one_takes_up_what_the_other_left() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    it.there("PUT", "pause/", None).await;
+    let account = it.get(&format!("/reports/{report}")).await["account_id"].as_str().unwrap().parse().unwrap();
+    let (one, other) = tokio::join!(it.app.compare.look(account), it.app.compare.look(account));
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(it.kinds().await, ["report.drifted"]);
+
+    it.clock.advance(std::time::Duration::from_secs(DAY + 1));
+    assert_eq!(it.app.compare.claim(5).await.unwrap().len(), 1);
+    assert!(it.app.compare.claim(5).await.unwrap().is_empty(), "somebody else is at it");
+    it.clock.advance(std::time::Duration::from_secs(31));
+    assert_eq!(it.app.compare.claim(5).await.unwrap().len(), 1, "the lease has run out");
+}
+
+#[tokio::test]
+async fn a_comparison_that_was_not_answered_is_made_again_later_and_forgets_nothing() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    it.there("PUT", "pause/", None).await;
+    differences(&it, &report).await;
+    it.sandbox.world.fault_times(tidings::sandbox::Fault::ServerError, 1);
+    it.after(DAY).await;
+    let work = it.app.compare.claim(1).await.unwrap().remove(0);
+    it.app.compare.perform(work).await.unwrap();
+
+    assert!(it.app.compare.claim(1).await.unwrap().is_empty());
+    assert_eq!(it.get(&format!("/reports/{report}/drift")).await["differences"].as_array().unwrap().len(), 1);
+    it.after(16 * 60).await;
+    assert_eq!(it.app.compare.claim(1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_drift_and_an_end_are_told_in_words() {
+    let it = TestApp::start().await;
+    it.subscribe("slack").await;
+    let report = it.registered().await;
+    it.there("PUT", "", Some(foreign(&json!({ "ReportName": "Theirs" })))).await;
+    differences(&it, &report).await;
+    it.drain().await;
+    let page = it.dashboard("GET", &format!("/reports/{report}")).await;
+    it.dashboard("POST", &format!("/reports/{report}/mend")).await;
+    it.drain().await;
+    assert_eq!(it.sandbox.world.reports()[0].terms.name, "Daily usage");
+    it.call_and_drain("PATCH", &format!("/reports/{report}"), Some(json!({ "occurrences": 1 }))).await;
+    it.after(crate::support::scene::UNTIL_FIRST_RUN).await;
+    it.drain().await;
+
+    let told = serde_json::to_string(&it.sandbox.world.caught()).unwrap();
+    assert!(told.contains("Daily usage was changed at Microsoft"), "{told}");
+    assert!(told.contains("Theirs instead of Daily usage"), "{told}");
+    assert!(told.contains("another address instead of our address"), "{told}");
+    assert!(told.contains("Daily usage has ended") && told.contains("It has run once"), "{told}");
+    assert!(
+        page.contains("Somebody changed this report at Microsoft") && page.contains("Theirs instead of Daily usage")
+    );
+    assert!(it.dashboard("GET", &format!("/reports/{report}")).await.contains("ended"));
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use tidings::secret::Secret;
 use url::Url;
 
-use super::app::TestApp;
+use super::app::{ADMIN_KEY, TestApp};
 use super::server::Server;
 
 /// A report's first run is due 4 h 5 min after it was made, on the minute; its callback comes 2 s later.
@@ -89,6 +90,16 @@ impl TestApp {
         let answer = answer.send().await.unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
         answer.json().await.unwrap()
+    }
+
+    /// What the dashboard answers somebody who has signed in, its page after a redirect.
+    pub(crate) async fn dashboard(&self, method: &str, path: &str) -> String {
+        let session = self.app.access.sign_in(&Secret::new(ADMIN_KEY)).await.unwrap().unwrap();
+        let request = client().request(method.parse().unwrap(), self.url.join(path).unwrap());
+        let request = request.header("cookie", format!("tidings_session={}", session.expose()));
+        let answer = request.header("sec-fetch-site", "same-origin").send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        answer.text().await.unwrap()
     }
 
     /// How often executions were asked for.
