@@ -224,13 +224,14 @@ impl Resend {
         let words = draft.name.trim() != report.name
             || draft.description != report.description
             || draft.callback_method.as_deref() != Some(&report.callback_method);
-        match report.execute_now {
-            _ if query => Self::Anew,
+        if query {
+            return Self::Anew;
+        }
+        match (report.execute_now, format, schedule || words) {
             // An update needs a start, so it would make a scheduled report of it; its one run is under way or over.
-            true if format => Self::Anew,
-            true => Self::Nothing,
-            false if format || schedule || words => Self::Update,
-            false => Self::Nothing,
+            (true, true, _) => Self::Anew,
+            (false, true, _) | (false, _, true) => Self::Update,
+            (_, false, _) => Self::Nothing,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::expectation::GRACE;
 use super::terms::{Terms, print};
 use super::{Report, State};
 use crate::insights;
+use crate::secret::Secret;
 
 /// A report that was changed by us this short a while ago may be missing in the API's list.
 const YOUNG: TimeDelta = TimeDelta::minutes(5);
@@ -151,7 +152,7 @@ fn callback(
     report: &Report,
     (addresses, address): (&Addresses, Option<&Url>),
 ) -> Callback {
-    let there = remote.callback_url.as_ref().map(|address| address.expose());
+    let there = remote.callback_url.as_ref().map(Secret::expose);
     let printed = there.map(print);
     // Which address was sent is not known of rows of an older version.
     let unknown = sent.callback.is_none() && there.is_some_and(|there| addresses.owner(there) == Some(report.id));

@@ -158,8 +158,8 @@ mod tests {
         let often = Schedule::new(start(), 4, None, None);
 
         assert_eq!(often.lost(hours(5), hours(12)), [hours(8)]);
-        assert_eq!(often.lost(hours(5), hours(8)), []);
+        assert!(often.lost(hours(5), hours(8)).is_empty());
         assert_eq!(often.lost(hours(5), hours(500)).len(), 10);
-        assert_eq!(Schedule { occurrences: Some(1), ..often }.lost(hours(5), hours(500)), []);
+        assert!(Schedule { occurrences: Some(1), ..often }.lost(hours(5), hours(500)).is_empty());
     }
 }

@@ -4,10 +4,10 @@ use sqlx::PgConnection;
 
 use super::super::adopt::Adoption;
 use super::super::{State, Terms, slug};
-use super::{checks, comparisons, queries};
+use super::{checks, comparisons, queries, settle};
 use crate::clock::Clock;
 use crate::db::Stored;
-use crate::id::{AccountId, RegistrationId, ReportId};
+use crate::id::{AccountId, ReportId};
 use crate::insights;
 
 /// Adds a report as it is there, with its query, its registration and its check; all it made is asked for at once.
@@ -56,15 +56,7 @@ pub(in super::super) async fn insert(
     )
     .execute(&mut *conn)
     .await?;
-    sqlx::query!(
-        "insert into registrations (id, report_id, remote_id, created_at) values ($1, $2, $3, $4)",
-        clock.new_id::<RegistrationId>().0,
-        id.0,
-        adoption.remote.id.0,
-        now
-    )
-    .execute(&mut *conn)
-    .await?;
+    settle::register(conn, clock, id, &adoption.remote.id).await?;
     comparisons::insert(conn, adoption.account_id, now).await?;
     checks::insert(conn, id).await?;
     checks::expect(conn, id, true, now).await

@@ -35,7 +35,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
                  and (lease_until is null or lease_until <= $1 or lease_until > $2)
                  and accounts.state = 'active'
                  and (blocked_until is null or blocked_until <= $1 or blocked_until > $1 + interval '1 hour')
-               order by settle_at
+               order by settle_at, reports.id
                limit $3
                for update of reports skip locked
            )
@@ -77,15 +77,7 @@ pub(in super::super) async fn registered(
     is_new: bool,
 ) -> Stored<()> {
     let now = clock.now();
-    sqlx::query!(
-        "insert into registrations (id, report_id, remote_id, created_at) values ($1, $2, $3, $4)",
-        clock.new_id::<RegistrationId>().0,
-        claim.id.0,
-        remote.0,
-        now
-    )
-    .execute(&mut *conn)
-    .await?;
+    register(conn, clock, claim.id, remote).await?;
     // The state may have been changed meanwhile (paused, retired): then there is more to do at once.
     let result = sqlx::query!(
         "update reports
@@ -163,6 +155,25 @@ pub(in super::super) async fn past_registrations(
             .fetch_all(conn)
             .await?;
     Ok(ids.into_iter().map(insights::ReportId).collect())
+}
+
+/// Notes under which id the API has a report. One that it has already violates `registrations_remote_id_key`.
+pub(super) async fn register(
+    conn: &mut PgConnection,
+    clock: &Clock,
+    id: ReportId,
+    remote: &insights::ReportId,
+) -> Stored<()> {
+    sqlx::query!(
+        "insert into registrations (id, report_id, remote_id, created_at) values ($1, $2, $3, $4)",
+        clock.new_id::<RegistrationId>().0,
+        id.0,
+        remote.0,
+        clock.now()
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Records that the API has these terms of the report now, and that it ran so often with those before. With none, nothing

@@ -1,5 +1,9 @@
 //! Changes: what the API lets us change is changed in place, with a start that it takes and the runs that are left.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tidings::sandbox::world::{CallbackMethod, Format, ReportStatus};
 
@@ -133,11 +137,10 @@ async fn a_change_cannot_ask_for_fewer_runs_than_have_happened_nor_give_a_schedu
 #[tokio::test]
 async fn an_update_whose_answer_was_lost_is_sent_again_and_leaves_one_report_there() {
     let it = TestApp::start().await;
-    let lost = std::sync::atomic::AtomicBool::new(false);
-    let lost = std::sync::Arc::new(lost);
+    let lost = Arc::new(AtomicBool::new(false));
     let between = Server::before(it.sandbox.url(), move |taken, answer| {
-        let lose = taken.method == "PUT" && !lost.swap(true, std::sync::atomic::Ordering::SeqCst);
-        if lose { (axum::http::StatusCode::BAD_GATEWAY, "".into()) } else { answer }
+        let lose = taken.method == "PUT" && !lost.swap(true, Ordering::SeqCst);
+        if lose { (StatusCode::BAD_GATEWAY, "".into()) } else { answer }
     })
     .await;
     let account = it.account_through(&between).await;
@@ -153,4 +156,48 @@ async fn an_update_whose_answer_was_lost_is_sent_again_and_leaves_one_report_the
     assert_eq!((&shown["settling"], &shown["last_failure"]), (&json!(false), &Value::Null));
     let there = it.sandbox.world.reports();
     assert_eq!((there.len(), there[0].terms.name.as_str()), (1, "Renamed"));
+}
+
+#[tokio::test]
+async fn a_change_that_the_api_refuses_shows_its_words_and_is_not_asked_for_again_and_again() {
+    let it = TestApp::start().await;
+    let between = Server::before(it.sandbox.url(), |taken, answer| {
+        let refuse = taken.method == "PUT" && String::from_utf8_lossy(&taken.body).contains("Unwelcome");
+        let words = json!({ "value": [], "message": "Invalid report parameters", "statusCode": 400 });
+        if refuse { (StatusCode::BAD_REQUEST, words.to_string().into()) } else { answer }
+    })
+    .await;
+    let account = it.account_through(&between).await;
+    let report = it.report(&account).await;
+    it.drain().await;
+
+    let (status, refused) = change(&it, &report, json!({ "name": "Unwelcome" })).await;
+    for _ in 0..6 {
+        it.after(5 * 60).await;
+        it.drain().await;
+    }
+
+    assert_eq!((status, &refused["state"]), (200, &json!("registered")));
+    assert!(refused["last_failure"].as_str().unwrap().contains("Invalid report parameters"), "{refused}");
+    assert_eq!(between.taken().iter().filter(|taken| taken.method == "PUT").count(), 1);
+    let (_, better) = change(&it, &report, json!({ "name": "Welcome" })).await;
+    assert_eq!((&better["settling"], &better["last_failure"]), (&json!(false), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_report_that_runs_at_once_is_renamed_here_only_and_runs_again_only_for_another_query() {
+    let it = TestApp::start().await;
+    let account = it.account().await;
+    let report = json!({ "account_id": account, "name": "Now", "query": QUERY, "execute_now": true });
+    let report = it.post("/reports", report).await["id"].as_str().unwrap().to_owned();
+    it.drain().await;
+    let remote = it.sandbox.world.reports()[0].id.clone();
+
+    let (_, renamed) = change(&it, &report, json!({ "name": "Renamed" })).await;
+    assert_eq!((&renamed["name"], &renamed["settling"]), (&json!("Renamed"), &json!(false)));
+    assert_eq!(it.sandbox.world.reports()[0].id, remote);
+    change(&it, &report, json!({ "query": super::OTHER_QUERY })).await;
+
+    let there = it.sandbox.world.reports();
+    assert_eq!((there.len(), there[0].query.as_str()), (1, super::OTHER_QUERY));
 }
