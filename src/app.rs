@@ -22,6 +22,7 @@ use crate::notification::fan_out::FanOut;
 use crate::notification::links::Links;
 use crate::outbound::{Guard, Outbound};
 use crate::report::address::Addresses;
+use crate::report::compare::Compare;
 use crate::report::dataset::Datasets;
 use crate::report::register::Register;
 use crate::secret::{Keyring, Secret};
@@ -108,6 +109,8 @@ pub struct App {
     pub datasets: Datasets,
     /// Registers reports.
     pub register: Register,
+    /// Compares reports with what is there.
+    pub compare: Compare,
     /// Discovers executions.
     pub discover: Discover,
     /// Downloads files.
@@ -153,6 +156,7 @@ impl App {
             door: Door::open(pool.clone(), clock.clone(), wake.clone(), addresses.clone()),
             datasets: Datasets { pool: pool.clone(), clock: clock.clone(), sessions: sessions.clone() },
             register: register(&base, &sessions, &addresses),
+            compare: compare(&base, &sessions, &addresses),
             discover: discover(&base, &sessions),
             fetch: Fetch {
                 pool: pool.clone(),
@@ -204,6 +208,16 @@ fn sign_ins((pool, clock, wake): &Base, keyring: &Keyring, outbound: &Outbound) 
 
 fn register((pool, clock, wake): &Base, sessions: &Sessions, addresses: &Addresses) -> Register {
     Register {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        sessions: sessions.clone(),
+        addresses: addresses.clone(),
+        wake: wake.clone(),
+    }
+}
+
+fn compare((pool, clock, wake): &Base, sessions: &Sessions, addresses: &Addresses) -> Compare {
+    Compare {
         pool: pool.clone(),
         clock: clock.clone(),
         sessions: sessions.clone(),

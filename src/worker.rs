@@ -16,7 +16,7 @@ use crate::access;
 use crate::account::expiring;
 use crate::app::App;
 use crate::db::{StoreError, Stored};
-use crate::report::{expectation, store::checks};
+use crate::report::{expectation, store::checks, store::comparisons};
 use crate::wake::{Ear, Topic};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -29,6 +29,7 @@ const DRAIN: Duration = Duration::from_secs(12);
 
 const SIGN_INS: usize = 4;
 const REGISTRATIONS: usize = 8;
+const COMPARISONS: usize = 2;
 const CHECKS: usize = 16;
 const DOWNLOADS: usize = 4;
 const DELIVERIES: usize = 64;
@@ -47,6 +48,12 @@ pub async fn run(app: App, stop: CancellationToken) {
     steps.spawn(run_step(
         Step { name: "register", places: REGISTRATIONS, hints: hints(Topic::Reports), stop: stop.clone() },
         app.register.clone(),
+        |step, places| async move { step.claim(places).await },
+        |step, work| async move { step.perform(work).await },
+    ));
+    steps.spawn(run_step(
+        Step { name: "compare", places: COMPARISONS, hints: hints(Topic::Reports), stop: stop.clone() },
+        app.compare.clone(),
         |step, places| async move { step.claim(places).await },
         |step, work| async move { step.perform(work).await },
     ));
@@ -229,7 +236,10 @@ async fn ping(app: &App) -> Stored<()> {
 }
 
 async fn expect_all(app: &App) -> Stored<()> {
-    checks::expect_all(&mut *app.pool.acquire().await?, app.clock.now()).await?;
+    let mut conn = app.pool.acquire().await?;
+    checks::expect_all(&mut conn, app.clock.now()).await?;
+    comparisons::due_all(&mut conn, app.clock.now()).await?;
+    drop(conn);
     app.wake.hint(Topic::Checks);
     Ok(())
 }

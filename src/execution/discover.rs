@@ -3,7 +3,8 @@
 //! `Completed` is asked for always: all of the last 90 days, or the latest only where one run is expected, nobody called or
 //! asked, and the last good answer is younger than one interval. While a run is expected or under way, `Pending` and
 //! `Running` too; and where one that was under way has left those lists, or one that was called for shows in none,
-//! `Failed`: the default answer never shows a failure. A 404 means that there are none yet.
+//! `Failed`: the default answer never shows a failure. A 404 means that there are none yet. What a report made before it was
+//! adopted is archived in silence.
 
 use chrono::TimeDelta;
 use sqlx::PgPool;
@@ -117,7 +118,7 @@ impl Discover {
             open |= state == State::Pending;
             let why = format!("the API says {}", remote.status);
             let failure = (state == State::Failed).then_some(why.as_str());
-            let told = Told { remote, state, failure };
+            let told = Told { remote, state, failure, silent: is_old(check, remote, state) };
             let names = (check.report_id, &check.remote_id);
             let Some((id, _)) = store::note(conn, &self.clock, names, &told, found_by).await? else { continue };
             found |= state != State::Pending;
@@ -128,4 +129,11 @@ impl Discover {
         }
         check::answered(conn, check, found, open, self.clock.now()).await
     }
+}
+
+/// Whether it is from before we knew the report. Where the API does not say when it was made, all that had ended when we first
+/// asked is.
+fn is_old(check: &Check, remote: &insights::Execution, state: State) -> bool {
+    let had_ended = check.good_at.is_none() && state != State::Pending;
+    check.adopted_at.is_some_and(|adopted| remote.generated_at.map_or(had_ended, |at| at < adopted))
 }

@@ -16,7 +16,7 @@ pub async fn give_up(conn: &mut PgConnection, clock: &Clock, id: ExecutionId, wh
     tell(conn, clock, id, why).await
 }
 
-/// Tells that an execution has failed.
+/// Tells that an execution has failed, unless nobody is told of it.
 pub(super) async fn tell(conn: &mut PgConnection, clock: &Clock, id: ExecutionId, why: &str) -> Stored<()> {
     let execution = store::find(conn, id).await?.ok_or(StoreError::Lost)?;
     let report = report::store::find(conn, execution.report_id).await?.ok_or(StoreError::Lost)?;
@@ -35,6 +35,9 @@ pub(super) async fn tell(conn: &mut PgConnection, clock: &Clock, id: ExecutionId
             "reason": why,
         }),
     };
-    event::store::append(conn, clock, fact).await?;
+    if !execution.silent {
+        event::store::append(conn, clock, fact).await?;
+    }
+    report::ending::run_is_over(conn, report.id, clock.now()).await?;
     Ok(())
 }

@@ -134,6 +134,8 @@ pub(super) struct Told<'a> {
     pub(super) remote: &'a insights::Execution,
     pub(super) state: State,
     pub(super) failure: Option<&'a str>,
+    /// Archived, but nobody is told.
+    pub(super) silent: bool,
 }
 
 /// Inserts an execution never seen, or moves one that was under way. `None` if nothing changed; else its id, and whether
@@ -150,8 +152,8 @@ pub(super) async fn note(
     let row = sqlx::query!(
         r#"insert into executions
                (id, report_id, remote_id, remote_report_id, status, state, found_by, generated_at, archive_date, failure,
-                found_at, updated_at)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+                silent, found_at, updated_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12, $11, $11)
            on conflict (report_id, remote_id) do update
            set status = excluded.status, state = excluded.state, failure = excluded.failure, updated_at = $11,
                generated_at = coalesce(excluded.generated_at, executions.generated_at),
@@ -169,7 +171,8 @@ pub(super) async fn note(
         told.remote.generated_at,
         day,
         told.failure,
-        now
+        now,
+        told.silent
     )
     .fetch_optional(conn)
     .await?;

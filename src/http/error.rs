@@ -148,6 +148,7 @@ impl From<StoreError> for ApiError {
                 Self::Conflict("a report uses the query, or did before it was retired".into())
             }
             Some("reports_query_id_fkey") => Self::field("query_id", "names no query"),
+            Some("registrations_remote_id_key") => Self::Conflict("the report there is one of ours already".into()),
             _ if matches!(error, StoreError::Lost) => {
                 Self::Conflict("it changed meanwhile, or its state does not allow that".into())
             }

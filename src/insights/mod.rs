@@ -14,6 +14,7 @@
 //! | `GET ScheduledQueries/testQueryResult` | [`Api::test_query`] | no rows |
 //! | `GET ScheduledReport` | [`Api::reports`] | none |
 //! | `POST ScheduledReport` | [`Api::create_report`] | an error |
+//! | `PUT ScheduledReport/{id}` | [`Api::update_report`] | an error |
 //! | `DELETE ScheduledReport/{id}` | [`Api::delete_report`] | gone already |
 //! | `PUT ScheduledReport/pause/{id}`, `…/resume/{id}` | [`Api::pause`], [`Api::resume`] | an error |
 //! | `GET ScheduledReport/execution/{id}` | [`Api::executions`] | none yet |
@@ -88,15 +89,13 @@ impl Program {
     }
 }
 
-/// A report to be created.
+/// What a report is created or updated with.
 #[derive(Debug, Clone)]
-pub struct NewReport<'a> {
+pub struct ReportTerms<'a> {
     /// At most 256 characters, no `;`.
     pub name: &'a str,
     /// At most 256 characters.
     pub description: Option<&'a str>,
-    /// The query it runs.
-    pub query_id: &'a QueryId,
     /// When and how often, or once at once.
     pub when: When,
     /// `csv` or `tsv`.
@@ -118,6 +117,8 @@ pub enum When {
         interval_hours: i32,
         /// For ever when not given.
         occurrences: Option<i32>,
+        /// No run after it; taken by the marketplace's program only.
+        end_at: Option<DateTime<Utc>>,
     },
 }
 
@@ -196,9 +197,18 @@ impl Api {
     }
 
     /// Creates a report. Not safe to repeat blindly: look for one of ours first.
-    pub async fn create_report(&self, report: &NewReport<'_>) -> Result<Report, Error> {
-        let rows = self.call(Method::POST, "ScheduledReport", Some(creation_body(report))).await?;
+    pub async fn create_report(&self, query: &QueryId, terms: &ReportTerms<'_>) -> Result<Report, Error> {
+        let mut body = body_of(terms);
+        body.insert("QueryId".into(), query.0.clone().into());
+        let rows = self.call(Method::POST, "ScheduledReport", Some(Value::Object(body))).await?;
         first(&rows, Report::read)
+    }
+
+    /// Changes a report, all but its query. Whether what is left out stays as it was is not documented: say everything.
+    pub async fn update_report(&self, id: &ReportId, terms: &ReportTerms<'_>) -> Result<Option<Report>, Error> {
+        let path = format!("ScheduledReport/{}", encoded(&id.0));
+        let rows = self.call(Method::PUT, &path, Some(Value::Object(body_of(terms)))).await?;
+        Ok(rows.iter().find_map(Report::read))
     }
 
     /// Deletes a report and its executions there; one that is gone already is fine.
@@ -326,18 +336,17 @@ pub fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-fn creation_body(report: &NewReport<'_>) -> Value {
+fn body_of(terms: &ReportTerms<'_>) -> Map<String, Value> {
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| {
         body.insert(name.into(), value);
     };
-    put("ReportName", report.name.into());
-    if let Some(description) = report.description {
+    put("ReportName", terms.name.into());
+    if let Some(description) = terms.description {
         put("Description", description.into());
     }
-    put("QueryId", report.query_id.0.clone().into());
-    put("Format", report.format.into());
-    match report.when {
+    put("Format", terms.format.into());
+    match terms.when {
         When::Now(start, end) => {
             put("ExecuteNow", true.into());
             if let Some(start) = start {
@@ -347,19 +356,22 @@ fn creation_body(report: &NewReport<'_>) -> Value {
                 put("QueryEndTime", time(end).into());
             }
         }
-        When::Every { start_at, interval_hours, occurrences } => {
+        When::Every { start_at, interval_hours, occurrences, end_at } => {
             put("StartTime", time(start_at).into());
             put("RecurrenceInterval", interval_hours.into());
             if let Some(occurrences) = occurrences {
                 put("RecurrenceCount", occurrences.into());
             }
+            if let Some(end_at) = end_at {
+                put("EndTime", time(end_at).into());
+            }
         }
     }
-    if let Some((url, method)) = report.callback {
+    if let Some((url, method)) = terms.callback {
         put("CallbackUrl", url.as_str().into());
         put("CallbackMethod", method.into());
     }
-    Value::Object(body)
+    body
 }
 
 fn first<T>(rows: &[wire::Fields], read: impl Fn(&wire::Fields) -> Option<T>) -> Result<T, Error> {

@@ -53,6 +53,11 @@ impl Fields {
         }
     }
 
+    /// A number that counts something; nothing where it counts none.
+    fn count(&self, name: &str) -> Option<i32> {
+        self.number(name).and_then(|number| i32::try_from(number).ok()).filter(|count| *count > 0)
+    }
+
     /// A time: with `Z`, with an offset, with a fraction, or bare (then UTC).
     pub(super) fn time(&self, name: &str) -> Option<DateTime<Utc>> {
         let text = self.text(name)?;
@@ -189,14 +194,28 @@ pub struct Report {
     pub id: ReportId,
     /// Its name.
     pub name: String,
+    /// Its description.
+    pub description: Option<String>,
     /// The query it runs.
     pub query_id: Option<QueryId>,
+    /// The text of that query.
+    pub query: Option<String>,
     /// `Active`, `Paused`, `Inactive`, or a word we don't know.
     pub status: String,
     /// The address it calls.
     pub callback_url: Option<Secret>,
+    /// How it calls: `POST` or `GET`.
+    pub callback_method: Option<String>,
     /// When it first runs.
     pub start_at: Option<DateTime<Utc>>,
+    /// Hours between runs; none where it runs once, at once.
+    pub interval_hours: Option<i32>,
+    /// How many runs; for ever when not given.
+    pub occurrences: Option<i32>,
+    /// No run after it.
+    pub end_at: Option<DateTime<Utc>>,
+    /// `csv` or `tsv`.
+    pub format: Option<String>,
 }
 
 impl Report {
@@ -204,11 +223,39 @@ impl Report {
         Some(Self {
             id: ReportId(fields.text("reportid")?),
             name: fields.text("reportname").unwrap_or_default(),
+            description: fields.text("description"),
             query_id: fields.text("queryid").map(QueryId),
+            query: fields.text("query"),
             status: fields.text("reportstatus").unwrap_or_default(),
             callback_url: fields.text("callbackurl").map(Secret::new),
+            callback_method: fields.text("callbackmethod").map(|method| method.to_ascii_uppercase()),
             start_at: fields.time("starttime"),
+            interval_hours: fields.count("recurrenceinterval"),
+            occurrences: fields.count("recurrencecount"),
+            end_at: fields.time("endtime"),
+            format: fields.text("format").map(|format| format.to_ascii_lowercase()),
         })
+    }
+
+    /// The host of the address it calls: all that may be shown of one that is not ours.
+    pub fn callback_host(&self) -> Option<String> {
+        let address = self.callback_url.as_ref()?.expose();
+        Some(Url::parse(address).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| "?".into()))
+    }
+
+    /// Whether it has run for the last time, or somebody ended it.
+    pub fn is_inactive(&self) -> bool {
+        self.status.eq_ignore_ascii_case("inactive")
+    }
+
+    /// Whether it runs.
+    pub fn is_active(&self) -> bool {
+        self.status.eq_ignore_ascii_case("active")
+    }
+
+    /// Whether it is there and does not run.
+    pub fn is_paused(&self) -> bool {
+        self.status.eq_ignore_ascii_case("paused")
     }
 }
 

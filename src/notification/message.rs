@@ -103,7 +103,19 @@ fn words(event: &Event) -> Words {
         Kind::ReportSchemaChanged => {
             words("Columns", Tone::Warning, format!("{name} has other columns than before"), changed_columns(event))
         }
-        Kind::ReportUnusual | Kind::ReportDrifted | Kind::ReportEnded => {
+        Kind::ReportDrifted => {
+            let fields: Vec<&str> = differences(event).filter_map(|one| one["field"].as_str()).collect();
+            let summary =
+                format!("It is no longer as it was made there: {} differ. It can be mended.", fields.join(", "));
+            words("Changed", Tone::Warning, format!("{name} was changed at Microsoft"), summary)
+        }
+        Kind::ReportEnded => {
+            let runs = event.data.pointer("/runs").and_then(Value::as_u64).unwrap_or(0);
+            let times = if runs == 1 { "once".into() } else { format!("{} times", grouped(runs)) };
+            let summary = format!("It has run {times} and will not run again, unless it is resumed.");
+            words("Ended", Tone::Neutral, format!("{name} has ended"), summary)
+        }
+        Kind::ReportUnusual => {
             words("Notice", Tone::Warning, format!("{name}: {}", event.kind.as_str()), reason.to_owned())
         }
     }
@@ -138,6 +150,22 @@ fn expiring(name: &str, event: &Event) -> Words {
     }
 }
 
+/// In which ways a report there is not what was made; none for other kinds.
+fn differences(event: &Event) -> impl Iterator<Item = &Value> {
+    event.data.pointer("/differences").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// One of them as a fact.
+fn differing(one: &Value) -> Option<(String, String)> {
+    let shown = |value: &Value| match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let field = one["field"].as_str()?.replace('_', " ");
+    Some((format!("There, {field}"), format!("{} instead of {}", shown(&one["theirs"]), shown(&one["ours"]))))
+}
+
 fn measured(event: &Event) -> String {
     let count = |pointer: &str| event.data.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     let columns = event.data.pointer("/file/columns").and_then(Value::as_array).map_or(0, Vec::len);
@@ -164,9 +192,13 @@ fn facts(event: &Event) -> Vec<(String, String)> {
         ("Size", number("/file/size_bytes").map(bytes)),
         ("SHA-256", text("/file/sha256")),
         ("Account", text("/account/name")),
+        ("Runs", number("/runs").map(grouped)),
+        ("Last run", text("/last_run_at")),
+        ("Since", text("/since")),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .chain(differences(event).filter_map(differing))
     .collect()
 }
 

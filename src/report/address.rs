@@ -48,6 +48,12 @@ impl Addresses {
         Some(ReportId(uuid::Uuid::from_slice(&payload).ok()?))
     }
 
+    /// The report whose token an address ends in, wherever it leads.
+    pub fn owner(&self, address: &str) -> Option<ReportId> {
+        let url = Url::parse(address).ok()?;
+        self.report_of(url.path_segments()?.rfind(|segment| !segment.is_empty())?)
+    }
+
     /// The last characters of a report's address, enough to compare with what the API shows.
     pub fn tail(&self, report: ReportId) -> String {
         let token = self.keyring.sign(PURPOSE, report.0.as_bytes());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 
+use super::State;
 use super::store::{self, checks};
 use crate::db::{self, Stored};
 use crate::id::{AccountId, ReportId};
@@ -46,6 +47,8 @@ pub struct Check {
     pub good_at: Option<DateTime<Utc>>,
     /// Hours between runs.
     pub interval_hours: Option<i32>,
+    /// Since when we know a report that existed there before us: what it made before is nobody's news.
+    pub adopted_at: Option<DateTime<Utc>>,
 }
 
 /// How a check stands after it.
@@ -98,11 +101,13 @@ pub async fn answered(
         (false, false) => expected_since.filter(|since| now - *since < HOUR).or(overdue),
     };
     let next = match expected_since {
-        Some(since) => next_question(since, tries, now),
-        None => idle_until(report.expected_at, now),
+        Some(since) => Some(next_question(since, tries, now)),
+        // Nothing more comes of it, unless somebody calls or asks.
+        None if report.state == State::Ended => None,
+        None => Some(idle_until(report.expected_at, now)),
     };
     let outcome = Outcome {
-        due_at: Some(if called_meanwhile { now } else { next }),
+        due_at: if called_meanwhile { Some(now) } else { next },
         done_calls: Some(check.calls),
         expected_since,
         tries: if expected_since.is_some() { tries + 1 } else { 0 },

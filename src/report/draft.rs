@@ -3,14 +3,11 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use super::{LEAD, Report, query};
+use super::limits::{INTERVALS, LEAD, MARGIN, MOST_TEXT};
+use super::schedule::{Schedule, next_start};
+use super::{Report, State, query};
 use crate::field::FieldErrors;
 use crate::id::{AccountId, QueryId};
-
-const INTERVALS: std::ops::RangeInclusive<i32> = 4..=2160;
-const MOST_TEXT: usize = 256;
-/// A start that is not given: this long ahead, on the minute.
-const DEFAULT_LEAD: TimeDelta = TimeDelta::minutes(245);
 
 /// A report to be made.
 #[derive(Debug, Clone)]
@@ -31,6 +28,10 @@ pub struct Draft {
     pub interval_hours: Option<i32>,
     /// For ever when not given.
     pub occurrences: Option<i32>,
+    /// No run after it; the caller knows whether the account's program takes one.
+    pub end_at: Option<DateTime<Utc>>,
+    /// Make it anew after its last run.
+    pub recreate: bool,
     /// `csv` when not given.
     pub format: Option<String>,
     /// `POST` when not given.
@@ -60,8 +61,12 @@ pub struct Change {
     pub start_at: Option<DateTime<Utc>>,
     /// Hours between runs.
     pub interval_hours: Option<i32>,
-    /// How many runs.
+    /// How many runs in all.
     pub occurrences: Option<i32>,
+    /// No run after it.
+    pub end_at: Option<DateTime<Utc>>,
+    /// Make it anew after its last run.
+    pub recreate: Option<bool>,
     /// `csv` or `tsv`.
     pub format: Option<String>,
     /// `POST` or `GET`.
@@ -81,18 +86,24 @@ impl Draft {
         *method = method.to_ascii_uppercase();
         errors.expect(matches!(method.as_str(), "POST" | "GET"), "callback_method", "must be POST or GET");
         if !self.execute_now && self.start_at.is_none() {
-            self.start_at = Some(on_the_minute(now + DEFAULT_LEAD));
+            self.start_at = Some(on_the_minute(now + LEAD + MARGIN));
         }
         errors.result(Checked(self))
     }
 
+    /// Checks a name and a description.
+    pub(super) fn check_words(name: &str, description: Option<&str>) -> Result<(), FieldErrors> {
+        let mut errors = FieldErrors::default();
+        errors.text("name", name, MOST_TEXT);
+        errors.expect(!name.contains(';'), "name", "must not hold ';'");
+        let length = description.map_or(0, |description| description.chars().count());
+        errors.expect(length <= MOST_TEXT, "description", "must have at most 256 characters");
+        errors.result(())
+    }
+
     fn check_texts(&self, errors: &mut FieldErrors) {
-        errors.text("name", &self.name, MOST_TEXT);
-        errors.expect(!self.name.contains(';'), "name", "must not hold ';'");
-        if let Some(description) = &self.description {
-            let length = description.chars().count();
-            errors.expect(length <= MOST_TEXT, "description", "must have at most 256 characters");
-        }
+        let words = Self::check_words(&self.name, self.description.as_deref());
+        errors.0.extend(words.err().unwrap_or_default().0);
         match (&self.query_id, &self.query) {
             (None, Some(query)) => query::check_text(errors, query),
             (Some(_), None) => {}
@@ -107,6 +118,8 @@ impl Draft {
                 ("start_at", self.start_at.is_some()),
                 ("interval_hours", self.interval_hours.is_some()),
                 ("occurrences", self.occurrences.is_some()),
+                ("end_at", self.end_at.is_some()),
+                ("recreate", self.recreate),
             ] {
                 errors.expect(!given, field, "must not be given together with execute_now");
             }
@@ -127,6 +140,8 @@ impl Draft {
         if self.start_at.is_some_and(|start| start < soonest) {
             errors.add("start_at", format!("must be at least 4 hours ahead: {} or later", rfc3339(soonest)));
         }
+        let ends_later = self.end_at.zip(self.start_at).is_none_or(|(end, start)| end > start);
+        errors.expect(ends_later && self.end_at.is_none_or(|end| end > soonest), "end_at", "must be after start_at");
     }
 }
 
@@ -142,14 +157,19 @@ impl Change {
             || differs(self.start_at.as_ref(), report.start_at.as_ref())
             || differs(self.interval_hours.as_ref(), report.interval_hours.as_ref())
             || differs(self.occurrences.as_ref(), report.occurrences.as_ref())
+            || differs(self.end_at.as_ref(), report.end_at.as_ref())
+            || differs(self.recreate.as_ref(), Some(&report.recreate))
             || differs(self.format.as_ref(), Some(&report.format))
             || differs(self.callback_method.as_ref(), Some(&report.callback_method))
     }
 
-    /// The report as it shall be, checked like a new one. The start keeps its phase when it is not given anew.
+    /// The report as it shall be, checked like a new one. The start keeps its phase when it is not given anew, and a report
+    /// that runs at once does not become a scheduled one.
     pub fn check(self, report: &Report, now: DateTime<Utc>) -> Result<Checked, FieldErrors> {
         let kept_start = || Some(next_start(report.start_at?, report.interval_hours?, now));
-        Draft {
+        let runs = if report.state == State::Ended { 0 } else { report.runs(now) };
+        let too_few = self.occurrences.is_some_and(|count| count > 0 && count <= runs);
+        let checked = Draft {
             account_id: report.account_id,
             name: self.name.unwrap_or_else(|| report.name.clone()),
             description: self.description.or_else(|| report.description.clone()),
@@ -158,26 +178,94 @@ impl Change {
             start_at: self.start_at.or_else(kept_start),
             interval_hours: self.interval_hours.or(report.interval_hours),
             occurrences: self.occurrences.or(report.occurrences),
+            end_at: self.end_at,
+            recreate: self.recreate.unwrap_or(report.recreate),
             format: self.format.or_else(|| Some(report.format.clone())),
             callback_method: self.callback_method.or_else(|| Some(report.callback_method.clone())),
             execute_now: report.execute_now,
             query_start_at: report.query_start_at,
             query_end_at: report.query_end_at,
         }
-        .check(now)
+        .check(now);
+        let mut errors = checked.as_ref().err().cloned().unwrap_or_default();
+        if too_few {
+            errors.add("occurrences", format!("must be more than the {runs} runs that have happened"));
+        }
+        let mut checked = checked.map_err(|_| errors.clone())?;
+        // What is kept is no mistake of the caller's: the start is moved along when it is sent.
+        checked.0.end_at = checked.0.end_at.or(report.end_at);
+        if self.start_at.is_none() && checked.0.interval_hours == report.interval_hours {
+            checked.0.start_at = report.start_at;
+        }
+        errors.result(checked)
     }
 }
 
-/// The first start of the same phase that the API still takes, with a minute to spare.
-pub fn next_start(start_at: DateTime<Utc>, interval_hours: i32, now: DateTime<Utc>) -> DateTime<Utc> {
-    let soonest = now + LEAD + TimeDelta::minutes(1);
-    if start_at >= soonest {
-        return start_at;
+/// What a change takes there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resend {
+    Nothing,
+    Update,
+    Anew,
+}
+
+impl Resend {
+    pub(super) fn of(report: &Report, draft: &Draft) -> Self {
+        let query = draft.query.as_ref().is_some_and(|query| query.trim() != report.query)
+            || draft.query_id.is_some_and(|id| id != report.query_id);
+        let format = draft.format.as_deref() != Some(&report.format);
+        let schedule = draft.interval_hours != report.interval_hours
+            || draft.occurrences != report.occurrences
+            || draft.end_at != report.end_at
+            || draft.start_at != report.start_at;
+        let words = draft.name.trim() != report.name
+            || draft.description != report.description
+            || draft.callback_method.as_deref() != Some(&report.callback_method);
+        if query {
+            return Self::Anew;
+        }
+        match (report.execute_now, format, schedule || words) {
+            // An update needs a start, so it would make a scheduled report of it; its one run is under way or over.
+            (true, true, _) => Self::Anew,
+            (false, true, _) | (false, _, true) => Self::Update,
+            (_, false, _) => Self::Nothing,
+        }
     }
-    let interval = i64::from(interval_hours.max(1)) * 3600;
-    let behind = (soonest - start_at).num_seconds();
-    let steps = behind.div_euclid(interval) + i64::from(behind.rem_euclid(interval) > 0);
-    start_at + TimeDelta::seconds(steps * interval)
+}
+
+impl Checked {
+    /// What whoever changes a report by this should know: the runs that will not happen, because what is sent needs a start
+    /// that is hours ahead.
+    pub fn warnings(&self, report: &Report, now: DateTime<Utc>) -> Vec<String> {
+        if report.state == State::Ended {
+            return vec!["the report has ended; resume makes it anew with these terms".into()];
+        }
+        let runs = report.state == State::Registered && Resend::of(report, &self.0) != Resend::Nothing;
+        let next = self.0.start_at.zip(self.0.interval_hours).map(|(start, hours)| next_start(start, hours, now));
+        match (report.schedule(), next) {
+            (Some(schedule), Some(next)) if runs => lost(&schedule, next, now),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Report {
+    /// What whoever has its differences mended should know: the runs that will not happen.
+    pub fn mend_warnings(&self, now: DateTime<Utc>) -> Vec<String> {
+        let next = self.start_at.zip(self.interval_hours).map(|(start, hours)| next_start(start, hours, now));
+        let only_state = self.drift.iter().flatten().all(|difference| !difference.needs_a_start());
+        match (self.schedule(), next) {
+            (Some(schedule), Some(next)) if self.state == State::Registered && !only_state => {
+                lost(&schedule, next, now)
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// The runs that a new start takes away, in words.
+pub(super) fn lost(schedule: &Schedule, next: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
+    schedule.lost(now, next).into_iter().map(|run| format!("the run of {} will not happen", rfc3339(run))).collect()
 }
 
 fn on_the_minute(at: DateTime<Utc>) -> DateTime<Utc> {
@@ -208,6 +296,8 @@ mod tests {
             start_at: None,
             interval_hours: Some(24),
             occurrences: None,
+            end_at: None,
+            recreate: false,
             format: None,
             callback_method: None,
             execute_now: false,
@@ -251,15 +341,5 @@ mod tests {
         let broken = Draft { execute_now: true, start_at: Some(now()), ..draft() };
 
         assert_eq!(wrong_fields(broken), ["start_at", "interval_hours"]);
-    }
-
-    #[test]
-    fn a_start_that_has_passed_moves_to_the_next_of_its_phase() {
-        let start = now() - TimeDelta::hours(30);
-
-        let next = next_start(start, 24, now());
-
-        assert_eq!(next, start + TimeDelta::hours(48));
-        assert_eq!(next_start(now() + TimeDelta::hours(9), 24, now()), now() + TimeDelta::hours(9));
     }
 }

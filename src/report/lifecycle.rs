@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::register::Register;
-use super::store::{self, Claimed, checks};
-use super::{Report, State, There, expectation};
+use super::store::{self, Claimed, checks, settle};
+use super::{Report, State, There};
 use crate::account::session::CallError;
 use crate::db::{StoreError, Stored};
 use crate::id::ReportId;
@@ -16,7 +16,7 @@ use crate::insights;
 pub enum Want {
     /// That it does not run.
     Paused,
-    /// That it runs again, or is tried again after it was rejected.
+    /// That it runs again, is tried again after it was rejected, or made anew after it has ended.
     Resumed,
     /// That it is gone there; its files stay here.
     Retired,
@@ -40,18 +40,26 @@ pub async fn want(conn: &mut PgConnection, id: ReportId, want: Want, now: DateTi
         Want::Paused => (&[State::Registered, State::Paused], State::Paused),
         Want::Resumed => {
             let to = if report.there == There::None { State::Draft } else { State::Registered };
-            (&[State::Paused, State::Rejected, State::Registered, State::Draft], to)
+            (&[State::Paused, State::Rejected, State::Registered, State::Draft, State::Ended], to)
         }
-        Want::Retired => (&[State::Draft, State::Registered, State::Paused, State::Rejected], State::Retired),
+        Want::Retired => {
+            let from = &[State::Draft, State::Registered, State::Paused, State::Rejected, State::Ended];
+            (from, State::Retired)
+        }
     };
     store::want(conn, id, from, to, now).await
 }
 
-pub(super) async fn pause(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {
+pub(super) async fn pause(
+    step: &Register,
+    claim: &Claimed,
+    report: &Report,
+    remote: &insights::ReportId,
+) -> Result<(), CallError> {
     match step.sessions.call(claim.account_id, |api| async move { api.pause(remote).await }).await {
-        Ok(()) => is_there(step, claim, There::Paused, None).await,
+        Ok(()) => is_there(step, claim, report, There::Paused).await,
         // Somebody deleted it there; it is made anew when it shall run.
-        Err(CallError::Api(insights::Error::NotFound(_))) => is_there(step, claim, There::None, None).await,
+        Err(CallError::Api(insights::Error::NotFound(_))) => is_there(step, claim, report, There::None).await,
         Err(error) => Err(error),
     }
 }
@@ -63,26 +71,29 @@ pub(super) async fn resume(
     remote: &insights::ReportId,
 ) -> Result<(), CallError> {
     match step.sessions.call(claim.account_id, |api| async move { api.resume(remote).await }).await {
-        Ok(()) => is_there(step, claim, There::Active, expectation::next_run(report, step.clock.now())).await,
-        Err(CallError::Api(insights::Error::NotFound(_))) => is_there(step, claim, There::None, None).await,
+        Ok(()) => is_there(step, claim, report, There::Active).await,
+        Err(CallError::Api(insights::Error::NotFound(_))) => is_there(step, claim, report, There::None).await,
         Err(error) => Err(error),
     }
 }
 
-pub(super) async fn delete(step: &Register, claim: &Claimed, remote: &insights::ReportId) -> Result<(), CallError> {
-    step.sessions.call(claim.account_id, |api| async move { api.delete_report(remote).await }).await?;
-    is_there(step, claim, There::None, None).await
-}
-
-async fn is_there(
+pub(super) async fn delete(
     step: &Register,
     claim: &Claimed,
-    there: There,
-    expected_at: Option<DateTime<Utc>>,
+    report: &Report,
+    remote: &insights::ReportId,
 ) -> Result<(), CallError> {
+    step.sessions.call(claim.account_id, |api| async move { api.delete_report(remote).await }).await?;
+    is_there(step, claim, report, There::None).await
+}
+
+/// Records what the API has now. One that is active again is expected at its next run.
+pub(super) async fn is_there(step: &Register, claim: &Claimed, report: &Report, there: There) -> Result<(), CallError> {
+    let now = step.clock.now();
+    let next = report.schedule().filter(|_| there == There::Active).and_then(|schedule| schedule.next(now));
     let mut tx = step.pool.begin().await.map_err(StoreError::from)?;
-    store::is_there(&mut tx, claim, there, expected_at, step.clock.now()).await?;
-    if let Some(at) = expected_at {
+    settle::is_there(&mut tx, claim, there, (next, report.runs(now)), now).await?;
+    if let Some(at) = next {
         checks::due_by(&mut tx, claim.id, at).await?;
     }
     tx.commit().await.map_err(StoreError::from)?;

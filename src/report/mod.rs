@@ -1,31 +1,42 @@
 //! What we ask Microsoft for: queries, reports, and when to look for what they gave.
 //!
-//! Reads and writes `datasets`, `queries`, `leftovers`, `reports`, `registrations` and `checks`. A row of `reports` is our intent: [`register`]
-//! brings the API into line with it, as often as needed, and looks for what carries our address before it creates
-//! anything, so that a repeat changes nothing. [`check`] is the queue of questions that [`crate::execution`] works off, and
-//! [`expectation`] knows when a report is due and when it is late. A refusal by the API is shown in its own words and
-//! leaves the report `rejected`; whatever may pass is tried again.
+//! Reads and writes `datasets`, `queries`, `leftovers`, `reports`, `registrations`, `checks` and `comparisons`. A row of
+//! `reports` is our intent: [`register`] brings the API into line with it, as often as needed, and looks for what carries our
+//! address before it creates anything, so that a repeat changes nothing. What can be changed there is sent by an update; what
+//! was sent last is kept as [`Terms`], and [`compare`] holds it against what is there once a day. [`check`] is the queue of
+//! questions that [`crate::execution`] works off, [`expectation`] knows when a report is due and when it is late, and
+//! [`ending`] when it has run for the last time. [`query`] finds out before anything is sent whether a query can work. A
+//! refusal by the API is shown in its own words and leaves the report `rejected`; whatever may pass is tried again.
 
 pub mod address;
+pub mod adopt;
+mod amend;
 pub mod check;
+pub mod compare;
 pub mod dataset;
 mod draft;
+mod drift;
+pub mod ending;
 pub mod expectation;
 pub mod lifecycle;
+pub mod limits;
 pub mod query;
+mod quota;
 pub mod register;
+mod schedule;
 pub mod store;
+mod terms;
 pub mod tidy;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use crate::id::{AccountId, QueryId, ReportId};
 use crate::insights;
 
-pub use draft::{Change, Checked, Draft, next_start};
-
-/// A scheduled report can start this long after its registration at the soonest (reference of the API).
-pub const LEAD: TimeDelta = TimeDelta::hours(4);
+pub use draft::{Change, Checked, Draft};
+pub use drift::Difference;
+pub use schedule::{Schedule, next_start};
+pub use terms::Terms;
 
 /// How far we are with a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
@@ -41,6 +52,8 @@ pub enum State {
     Rejected,
     /// No longer wanted; its files stay.
     Retired,
+    /// Has run for the last time.
+    Ended,
 }
 
 impl State {
@@ -52,6 +65,7 @@ impl State {
             Self::Paused => "paused",
             Self::Rejected => "rejected",
             Self::Retired => "retired",
+            Self::Ended => "ended",
         }
     }
 }
@@ -68,6 +82,15 @@ pub enum There {
 }
 
 impl There {
+    /// What a report there is, as far as we know the word.
+    fn of(remote: &insights::Report) -> Option<Self> {
+        match () {
+            () if remote.is_active() => Some(Self::Active),
+            () if remote.is_paused() => Some(Self::Paused),
+            () => None,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -98,8 +121,12 @@ pub struct Report {
     pub start_at: Option<DateTime<Utc>>,
     /// Hours between runs; none for a report that runs once, at once.
     pub interval_hours: Option<i32>,
-    /// How many runs; for ever when not given.
+    /// How many runs in all; for ever when not given.
     pub occurrences: Option<i32>,
+    /// No run after it.
+    pub end_at: Option<DateTime<Utc>>,
+    /// After its last run it is made anew there instead of ending.
+    pub recreate: bool,
     /// Runs once, at once.
     pub execute_now: bool,
     /// Window of the query of a report that runs once.
@@ -118,6 +145,20 @@ pub struct Report {
     pub settling: bool,
     /// Shall be deleted there and registered anew.
     pub remake: bool,
+    /// Shall be changed there.
+    pub amend: bool,
+    /// What the API was given last; none before it has the report.
+    pub sent: Option<Terms>,
+    /// Runs of the schedules before that.
+    pub ran: i32,
+    /// Since when we know a report that existed there before us.
+    pub adopted_at: Option<DateTime<Utc>>,
+    /// How what is there differs from what was sent, as of the last comparison.
+    pub drift: Option<Vec<Difference>>,
+    /// Since when it differs.
+    pub drift_since: Option<DateTime<Utc>>,
+    /// When it was last compared.
+    pub compared_at: Option<DateTime<Utc>>,
     /// Its id at the API.
     pub remote_id: Option<insights::ReportId>,
     /// What went wrong last.
@@ -132,6 +173,25 @@ pub struct Report {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Report {
+    /// When it runs there; before it is there, when it shall.
+    pub fn schedule(&self) -> Option<Schedule> {
+        match &self.sent {
+            Some(sent) => sent.schedule(),
+            None => {
+                let left = self.occurrences.map(|count| count.saturating_sub(self.ran));
+                Some(Schedule::new(self.start_at?, self.interval_hours?, left, self.end_at))
+            }
+        }
+    }
+
+    /// How often it has run there until `now`, by its schedules.
+    pub fn runs(&self, now: DateTime<Utc>) -> i32 {
+        let passed = self.sent.as_ref().and_then(Terms::schedule).map_or(0, |schedule| schedule.passed(now));
+        self.ran.saturating_add(passed)
+    }
 }
 
 /// A name for the archive: letters, digits and single dashes, at most 40 of them.

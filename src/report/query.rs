@@ -3,6 +3,7 @@
 
 use super::Draft;
 use super::dataset::Datasets;
+use super::limits::LONGEST_QUERY;
 use super::store::queries;
 use crate::account::session::CallError;
 use crate::db::{StoreError, Stored};
@@ -10,11 +11,9 @@ use crate::field::FieldErrors;
 use crate::id::{AccountId, QueryId};
 use crate::insights::{Dataset, language};
 
-const LONGEST: usize = 20_000;
-
 /// Notes what is wrong with a query by itself.
 pub fn check_text(errors: &mut FieldErrors, text: &str) {
-    if text.trim().is_empty() || text.len() > LONGEST || text.contains('\0') {
+    if text.trim().is_empty() || text.len() > LONGEST_QUERY || text.contains('\0') {
         errors.add("query", "must have 1 to 20000 bytes, such as SELECT Month FROM OfficeUsage");
     } else if let Err(problem) = language::parse(text) {
         errors.add("query", problem.to_string());
@@ -71,7 +70,7 @@ pub async fn adopt(datasets: &Datasets, account: AccountId, remote_id: &str) -> 
         return Ok(None);
     };
     let mut tx = datasets.pool.begin().await.map_err(StoreError::from)?;
-    let id = queries::adopt(&mut tx, &datasets.clock, account, remote).await?;
+    let id = queries::adopt(&mut tx, &datasets.clock, account, (&remote.name, &remote.text, Some(&remote.id))).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(Some(id))
 }

@@ -1,27 +1,31 @@
 //! Brings the API into line with what we want of a report.
 //!
 //! A creation is not safe to repeat blindly, so each try first looks there for a report that carries our address for this
-//! one (or, where we have no address, its exact name and query), and takes that. A refusal ends the try: the report is
+//! one (or, where we have no address, its exact name and query), and takes that. The quotas are counted before. A refusal ends the try: the report is
 //! `rejected` with the API's own words, and `resume` or a change tries again. A change that comes while a step is at work
 //! takes its claim away; what the step made there is found by its address and made anew.
 
+use chrono::TimeDelta;
 use sqlx::PgPool;
+use url::Url;
 
 use super::address::Addresses;
-use super::draft::next_start;
-use super::store::{self, Claimed, checks, queries};
-use super::{Report, State, There, lifecycle, tidy};
+use super::limits::MOST_QUERIES;
+use super::quota::{self, Room};
+use super::store::{self, Claimed, checks, queries, settle};
+use super::{Report, State, Terms, There, amend, lifecycle, tidy};
+use crate::account;
 use crate::account::session::{CallError, Sessions};
 use crate::clock::Clock;
 use crate::db::{StoreError, Stored, lease};
-use crate::insights::{self, NewReport, When};
+use crate::insights;
 use crate::retry::Backoff;
 use crate::wake::{Topic, Wake};
 
-/// The API's limit per user.
-const MOST_QUERIES: usize = 100;
+/// What is there and was refused a change is asked for again: what stood in its way may have gone.
+const AFTER_REFUSAL: TimeDelta = TimeDelta::hours(1);
 
-/// The step that registers, pauses, resumes and deletes there.
+/// The step that registers, changes, pauses, resumes and deletes there.
 #[derive(Debug, Clone)]
 pub struct Register {
     /// Where our rows are.
@@ -39,18 +43,18 @@ pub struct Register {
 impl Register {
     /// Claims up to `limit` reports that are not as we want them.
     pub async fn claim(&self, limit: i64) -> Stored<Vec<Claimed>> {
-        store::claim(&mut *self.pool.acquire().await?, self.clock.now(), limit).await
+        settle::claim(&mut *self.pool.acquire().await?, self.clock.now(), limit).await
     }
 
     /// Does one thing for one report, and records what came of it.
     pub async fn perform(&self, claim: Claimed) -> Stored<()> {
-        let renew = || async { store::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
+        let renew = || async { settle::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
         match lease::while_renewing(Box::pin(self.act(&claim)), renew).await? {
             Ok(()) => tidy::delete_leftovers(&self.pool, &self.sessions, claim.account_id).await?,
             Err(CallError::Store(error)) => return Err(error),
             Err(CallError::Waiting(why)) => {
                 let mut conn = self.pool.acquire().await?;
-                store::later(&mut conn, &claim, &why, self.clock.now(), false).await?;
+                settle::later(&mut conn, &claim, &why, self.clock.now(), false).await?;
             }
             Err(CallError::Api(error)) => self.failed(&claim, &error).await?,
         }
@@ -66,19 +70,22 @@ impl Register {
             (State::Draft, There::None, _) => self.register(claim, &report).await,
             (State::Retired, There::None, _) => self.leave_nothing(claim, &report).await,
             (State::Retired | State::Rejected, There::Active | There::Paused, Some(remote)) => {
-                lifecycle::delete(self, claim, remote).await
+                lifecycle::delete(self, claim, &report, remote).await
             }
             (_, There::Active | There::Paused, Some(remote)) if report.remake => {
-                lifecycle::delete(self, claim, remote).await
+                lifecycle::delete(self, claim, &report, remote).await
             }
-            (State::Paused, There::Active, Some(remote)) => lifecycle::pause(self, claim, remote).await,
+            (State::Registered | State::Paused, There::Active | There::Paused, Some(remote)) if report.amend => {
+                amend::amend(self, claim, &report, remote).await
+            }
+            (State::Paused, There::Active, Some(remote)) => lifecycle::pause(self, claim, &report, remote).await,
             (State::Registered, There::Paused, Some(remote)) => lifecycle::resume(self, claim, &report, remote).await,
             _ => Ok(self.settled(claim, &report).await?),
         }
     }
 
     async fn settled(&self, claim: &Claimed, report: &Report) -> Stored<()> {
-        store::settled(&mut *self.pool.acquire().await?, claim, report).await
+        settle::settled(&mut *self.pool.acquire().await?, claim, report).await
     }
 
     async fn report(&self, claim: &Claimed) -> Stored<Report> {
@@ -86,43 +93,53 @@ impl Register {
     }
 
     async fn register(&self, claim: &Claimed, report: &Report) -> Result<(), CallError> {
-        let query_id = self.query(claim, report).await?;
-        let api_url = self.api_url(report).await?;
-        let address = self.addresses.for_report(report.id, &api_url);
-        let ours = self.ours_there(claim, report, Some(&query_id)).await?;
-        let start_at = report.start_at.zip(report.interval_hours);
-        let start_at = start_at.map(|(start, interval)| next_start(start, interval, self.clock.now()));
-        let (remote, start_at) = match ours {
-            Some(remote) => (remote.id, remote.start_at.or(start_at)),
-            None => {
-                let when = match (start_at, report.interval_hours) {
-                    (Some(start_at), Some(interval_hours)) => {
-                        When::Every { start_at, interval_hours, occurrences: report.occurrences }
-                    }
-                    _ => When::Now(report.query_start_at, report.query_end_at),
-                };
-                let new = NewReport {
-                    name: &report.name,
-                    description: report.description.as_deref(),
-                    query_id: &query_id,
-                    when,
-                    format: &report.format,
-                    callback: address.as_ref().map(|address| (address, report.callback_method.as_str())),
-                };
-                let create = |api: insights::Api| {
-                    let new = new.clone();
-                    async move { api.create_report(&new).await }
-                };
-                (self.sessions.call(claim.account_id, create).await?.id, start_at)
-            }
+        let address = self.address(report).await?;
+        let Some(wanted) = Terms::wanted(report, address.as_ref(), self.clock.now()) else {
+            let why = "no run of it is left: give it more occurrences, a later end_at or none, and resume it";
+            return Ok(self.refused(claim, why).await?);
         };
-        let start_at = if report.execute_now { None } else { start_at };
+        let query_id = self.query(claim, report).await?;
+        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
+        let ours = self.ours(&there, report, Some(&query_id)).await?;
+        if ours.is_none() && !self.has_room(claim, report, &there).await? {
+            return Ok(());
+        }
+        let is_new = ours.is_none();
+        let (remote, terms) = match ours {
+            Some(remote) => (remote.id.clone(), Terms::there(remote, &wanted)),
+            None => (self.create(claim, report, (&query_id, &wanted, address.as_ref())).await?, wanted),
+        };
         let mut tx = self.pool.begin().await.map_err(StoreError::from)?;
-        store::registered(&mut tx, &self.clock, claim, &remote, start_at).await?;
+        settle::registered(&mut tx, &self.clock, claim, &remote, &terms, is_new).await?;
         checks::expect(&mut tx, report.id, false, self.clock.now()).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        tracing::info!(report = %report.id, callback = address.is_some(), "registered");
+        tracing::info!(report = %report.id, callback = terms.callback.is_some(), "registered");
         Ok(())
+    }
+
+    /// Whether the quotas allow one more; records it where they don't.
+    async fn has_room(&self, claim: &Claimed, report: &Report, there: &[insights::Report]) -> Stored<bool> {
+        let mut conn = self.acquire().await?;
+        match quota::room(&mut conn, claim, report, there, self.clock.now()).await? {
+            Room::Free => return Ok(true),
+            Room::From(at, why) => settle::later(&mut conn, claim, &why, at, false).await?,
+            Room::None(why) => self.refused(claim, &why).await?,
+        }
+        Ok(false)
+    }
+
+    async fn create(
+        &self,
+        claim: &Claimed,
+        report: &Report,
+        (query, terms, address): (&insights::QueryId, &Terms, Option<&Url>),
+    ) -> Result<insights::ReportId, CallError> {
+        let send = terms.to_send(address, (report.query_start_at, report.query_end_at));
+        let create = |api: insights::Api| {
+            let send = send.clone();
+            async move { api.create_report(query, &send).await }
+        };
+        Ok(self.sessions.call(claim.account_id, create).await?.id)
     }
 
     /// Deletes there what a creation left that was never recorded.
@@ -130,8 +147,9 @@ impl Register {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         let query = queries::of(&mut conn, report.query_id).await?.remote_id.map(insights::QueryId);
         drop(conn);
-        match self.ours_there(claim, report, query.as_ref()).await? {
-            Some(left) => lifecycle::delete(self, claim, &left.id).await,
+        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
+        match self.ours(&there, report, query.as_ref()).await? {
+            Some(left) => lifecycle::delete(self, claim, report, &left.id).await,
             None => Ok(self.settled(claim, report).await?),
         }
     }
@@ -140,15 +158,15 @@ impl Register {
         Ok(self.pool.acquire().await?)
     }
 
-    async fn ours_there(
+    /// The report there that is this one, from a try whose outcome was not recorded.
+    async fn ours<'a>(
         &self,
-        claim: &Claimed,
+        there: &'a [insights::Report],
         report: &Report,
         query: Option<&insights::QueryId>,
-    ) -> Result<Option<insights::Report>, CallError> {
-        let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
-        let past = store::past_registrations(&mut *self.acquire().await?, report.id).await?;
-        Ok(there.into_iter().find(|remote| !past.contains(&remote.id) && self.is_ours(remote, report, query)))
+    ) -> Stored<Option<&'a insights::Report>> {
+        let past = settle::past_registrations(&mut *self.acquire().await?, report.id).await?;
+        Ok(there.iter().find(|remote| !past.contains(&remote.id) && self.is_ours(remote, report, query)))
     }
 
     /// The id of the report's query there; looks for one of the same name and text before it creates one.
@@ -188,10 +206,10 @@ impl Register {
         Err(CallError::Waiting("its query was changed or registered meanwhile".into()))
     }
 
-    async fn api_url(&self, report: &Report) -> Stored<url::Url> {
-        let mut conn = self.pool.acquire().await?;
-        let account = crate::account::store::find(&mut conn, report.account_id).await?;
-        Ok(account.ok_or(StoreError::Lost)?.api_url)
+    /// Our address for a report, if its API could reach us there.
+    pub(super) async fn address(&self, report: &Report) -> Stored<Option<Url>> {
+        let account = account::store::find(&mut *self.pool.acquire().await?, report.account_id).await?;
+        Ok(self.addresses.for_report(report.id, &account.ok_or(StoreError::Lost)?.api_url))
     }
 
     fn is_ours(&self, remote: &insights::Report, report: &Report, query: Option<&insights::QueryId>) -> bool {
@@ -199,23 +217,28 @@ impl Register {
             // Our own, even if it has run for the last time since: its executions are to be told.
             Some(address) => self.addresses.is_ours(address.expose(), report.id),
             None => {
-                let runs = !remote.status.eq_ignore_ascii_case("inactive");
                 let same = query.is_some() && remote.query_id.as_ref() == query;
-                runs && same && remote.name == report.name.trim()
+                !remote.is_inactive() && same && remote.name == report.name.trim()
             }
         }
     }
 
+    async fn refused(&self, claim: &Claimed, why: &str) -> Stored<()> {
+        let now = self.clock.now();
+        let later = now + AFTER_REFUSAL;
+        settle::refused(&mut *self.pool.acquire().await?, claim, why, later, now).await
+    }
+
     async fn failed(&self, claim: &Claimed, error: &insights::Error) -> Stored<()> {
         let (failure, now) = (error.failure(), self.clock.now());
-        let mut conn = self.pool.acquire().await?;
         if failure.is_permanent() {
             tracing::warn!(report = %claim.id, why = %failure, "the API refused the report");
-            return store::refused(&mut conn, claim, &failure.text, now + Backoff::MICROSOFT.longest, now).await;
+            return self.refused(claim, &failure.text).await;
         }
+        let mut conn = self.pool.acquire().await?;
         let attempt = u32::try_from(claim.tries + 1).unwrap_or(1);
         let wait = failure.after.unwrap_or_else(|| Backoff::MICROSOFT.wait(attempt));
-        store::later(&mut conn, claim, &failure.text, now + wait, true).await
+        settle::later(&mut conn, claim, &failure.text, now + wait, true).await
     }
 }
 

@@ -133,6 +133,8 @@ impl Place {
             start_at: None,
             interval_hours: Some(24),
             occurrences: None,
+            end_at: None,
+            recreate: false,
             format: None,
             callback_method: None,
             execute_now: false,

@@ -11,7 +11,7 @@ use axum::extract::Request;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tidings::clock::Clock;
-use tidings::insights::{Api, ExecutionFilter, NewReport, Pace, Progress, QueryId, When};
+use tidings::insights::{Api, ExecutionFilter, Pace, Progress, QueryId, ReportTerms, When};
 use tidings::outbound::{Guard, Outbound};
 use tidings::sandbox::{self, DefaultExecutions, Sandbox};
 use tidings::secret::Secret;
@@ -99,19 +99,19 @@ async fn the_client_reads_every_answer_of_the_first_call_pages() {
 async fn created(api: &Api, page: &Value, query_id: &QueryId) -> tidings::insights::Report {
     let body = &page["report"]["body"];
     let number = |name: &str| i32::try_from(body[name].as_i64().unwrap()).unwrap();
-    let new = NewReport {
+    let new = ReportTerms {
         name: text(body, "/ReportName"),
         description: body["Description"].as_str(),
-        query_id,
         when: When::Every {
             start_at: time(text(body, "/StartTime")),
             interval_hours: number("RecurrenceInterval"),
             occurrences: Some(number("RecurrenceCount")),
+            end_at: None,
         },
         format: text(body, "/Format"),
         callback: None,
     };
-    api.create_report(&new).await.unwrap()
+    api.create_report(query_id, &new).await.unwrap()
 }
 
 /// A sandbox on the day of the page that shows executions as the page does.

@@ -151,7 +151,7 @@ impl World {
         });
         let account = self.post("/accounts", account).await["id"].clone();
         let report = json!({
-            "account_id": account, "name": "Daily usage", "query": QUERY, "interval_hours": 2160, "occurrences": 1,
+            "account_id": account, "name": "Daily usage", "query": QUERY, "interval_hours": 2160,
         });
         self.post("/reports", report).await;
     }

@@ -5,11 +5,14 @@ mod accounts;
 mod callbacks;
 mod datasets;
 mod deliveries;
+mod drift;
 mod events;
 mod executions;
 mod files;
 mod keys;
 mod queries;
+mod remote_reports;
+mod report_view;
 mod reports;
 mod status;
 mod subscriptions;
@@ -62,6 +65,8 @@ fn calls() -> OpenApiRouter<App> {
         .merge(datasets::router())
         .merge(queries::router())
         .merge(reports::router())
+        .merge(drift::router())
+        .merge(remote_reports::router())
         .merge(callbacks::router())
         .merge(executions::router())
         .merge(files::router())

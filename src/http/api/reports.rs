@@ -6,19 +6,20 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::report_view::{ReportChange, ReportInput, ReportView};
 use crate::access::{self, Actor};
+use crate::account::{self, ProgramName};
 use crate::app::App;
 use crate::db::StoreError;
 use crate::field::FieldErrors;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::{AccountId, QueryId, ReportId};
-use crate::report::{self, Change, Draft, Report, State as ReportState, check, lifecycle, lifecycle::Want, query};
+use crate::report::{self, Change, State as ReportState, check, lifecycle, lifecycle::Want, query};
 use crate::wake::Topic;
 
 /// An answer waits this long for the API to be in line; it is brought into line regardless.
@@ -33,113 +34,6 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(pause))
         .routes(routes!(resume))
         .routes(routes!(check_now))
-}
-
-/// A report to be made.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ReportInput {
-    account_id: Option<AccountId>,
-    /// Unique within the account, at most 256 characters, no `;`.
-    name: Option<String>,
-    description: Option<String>,
-    /// A query that is kept already…
-    query_id: Option<QueryId>,
-    /// …or its text…
-    query: Option<String>,
-    /// …or the id of one that exists at the API, such as a system query.
-    remote_query_id: Option<String>,
-    /// At least four hours ahead; four hours and five minutes when not given.
-    start_at: Option<DateTime<Utc>>,
-    /// 4 to 2160; needed unless `execute_now`.
-    interval_hours: Option<i32>,
-    /// For ever when not given.
-    occurrences: Option<i32>,
-    /// `csv` (default) or `tsv`.
-    format: Option<String>,
-    /// `POST` (default) or `GET`.
-    callback_method: Option<String>,
-    /// Once, at once; then no start and no interval.
-    execute_now: Option<bool>,
-    query_start_at: Option<DateTime<Utc>>,
-    query_end_at: Option<DateTime<Utc>>,
-}
-
-/// What shall change; what is not given stays. The report is made anew there and keeps its history here.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct ReportChange {
-    name: Option<String>,
-    description: Option<String>,
-    query: Option<String>,
-    start_at: Option<DateTime<Utc>>,
-    interval_hours: Option<i32>,
-    occurrences: Option<i32>,
-    format: Option<String>,
-    callback_method: Option<String>,
-}
-
-/// A report.
-#[derive(Debug, Serialize, ToSchema)]
-struct ReportView {
-    id: ReportId,
-    account_id: AccountId,
-    name: String,
-    description: Option<String>,
-    query_id: QueryId,
-    query: String,
-    start_at: Option<DateTime<Utc>>,
-    interval_hours: Option<i32>,
-    occurrences: Option<i32>,
-    format: String,
-    callback_method: String,
-    execute_now: bool,
-    query_start_at: Option<DateTime<Utc>>,
-    query_end_at: Option<DateTime<Utc>>,
-    state: ReportState,
-    /// Its id at the API.
-    remote_id: Option<String>,
-    /// The last characters of the callback address: the rest is a secret.
-    callback_address: String,
-    /// Whether the API is still to be brought into line.
-    settling: bool,
-    last_failure: Option<String>,
-    expected_at: Option<DateTime<Utc>>,
-    late_since: Option<DateTime<Utc>>,
-    arrived_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
-
-impl ReportView {
-    fn of(app: &App, report: Report) -> Self {
-        Self {
-            callback_address: app.addresses.tail(report.id),
-            id: report.id,
-            account_id: report.account_id,
-            name: report.name,
-            description: report.description,
-            query_id: report.query_id,
-            query: report.query,
-            start_at: report.start_at,
-            interval_hours: report.interval_hours,
-            occurrences: report.occurrences,
-            format: report.format,
-            callback_method: report.callback_method,
-            execute_now: report.execute_now,
-            query_start_at: report.query_start_at,
-            query_end_at: report.query_end_at,
-            state: report.state,
-            remote_id: report.remote_id.map(|id| id.0),
-            settling: report.settling,
-            last_failure: report.last_failure,
-            expected_at: report.expected_at,
-            late_since: report.late_since,
-            arrived_at: report.arrived_at,
-            created_at: report.created_at,
-            updated_at: report.updated_at,
-        }
-    }
 }
 
 /// Which reports to list.
@@ -160,27 +54,15 @@ async fn create(
     Body(input): Body<ReportInput>,
 ) -> Result<(StatusCode, Json<ReportView>), ApiError> {
     let (account, now) = (input.account_id, app.clock.now());
-    let draft = Draft {
-        account_id: account.unwrap_or(AccountId(uuid::Uuid::nil())),
-        name: input.name.unwrap_or_default(),
-        description: input.description,
-        // Which one it is will be known when the API has been asked.
-        query_id: input.query_id.or(input.remote_query_id.as_ref().map(|_| QueryId(uuid::Uuid::nil()))),
-        query: input.query,
-        start_at: input.start_at,
-        interval_hours: input.interval_hours,
-        occurrences: input.occurrences,
-        format: input.format,
-        callback_method: input.callback_method,
-        execute_now: input.execute_now.unwrap_or(false),
-        query_start_at: input.query_start_at,
-        query_end_at: input.query_end_at,
-    };
-    let mut errors = match input.remote_query_id {
+    let alone = input.query_id.is_none() || input.remote_query_id.is_none();
+    let remote_query_id = input.remote_query_id.clone();
+    let mut draft = input.draft(account.unwrap_or(AccountId(uuid::Uuid::nil())));
+    // Which one it is will be known when the API has been asked.
+    draft.query_id = draft.query_id.or(remote_query_id.as_ref().map(|_| QueryId(uuid::Uuid::nil())));
+    let mut errors = match remote_query_id {
         None => query::misfits_of(&app.datasets, &draft).await?,
         Some(_) => FieldErrors::default(),
     };
-    let alone = input.query_id.is_none() || input.remote_query_id.is_none();
     errors.expect(alone, "remote_query_id", "give either query_id or remote_query_id");
     errors.expect(account.is_some(), "account_id", "is needed");
     let mut checked = match draft.check(now) {
@@ -190,12 +72,13 @@ async fn create(
             return Err(more.into());
         }
     };
-    if let Some(remote) = input.remote_query_id {
+    if let Some(remote) = remote_query_id {
         let id = query::adopt(&app.datasets, checked.0.account_id, &remote).await?;
         checked.0.query_id = Some(id.ok_or_else(|| ApiError::field("remote_query_id", "names no query there"))?);
         query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
     }
     let mut tx = app.pool.begin().await?;
+    may_end(&mut tx, checked.0.account_id, checked.0.end_at).await?;
     let id = report::store::insert(&mut tx, &app.clock, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.create", &id.to_string()).await?;
     tx.commit().await?;
@@ -225,7 +108,7 @@ async fn show(State(app): State<App>, _: MayRead, PathId(id): PathId<ReportId>) 
     find(&app, id).await.map(Json)
 }
 
-/// Change a report; it is made anew there and keeps its history here
+/// Change a report there; with another query it is made anew and keeps its history here
 #[utoipa::path(patch, path = "/reports/{id}", tag = "reports", params(("id" = ReportId, Path)),
     request_body = ReportChange, responses((status = 200, body = ReportView), (status = 422, body = crate::http::error::Problem)))]
 async fn change(
@@ -237,16 +120,7 @@ async fn change(
     let report = report::store::find(&mut *app.pool.acquire().await?, id).await?;
     let report = report.ok_or(ApiError::NotFound("no such report"))?;
     let asks_otherwise = input.query.is_some() || input.interval_hours.is_some();
-    let change = Change {
-        name: input.name,
-        description: input.description,
-        query: input.query,
-        start_at: input.start_at,
-        interval_hours: input.interval_hours,
-        occurrences: input.occurrences,
-        format: input.format,
-        callback_method: input.callback_method,
-    };
+    let change = Change::from(input);
     if !change.changes(&report) {
         return Ok(Json(ReportView::of(&app, report)));
     }
@@ -254,11 +128,13 @@ async fn change(
     if asks_otherwise {
         query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
     }
+    let warnings = checked.warnings(&report, app.clock.now());
     let mut tx = app.pool.begin().await?;
-    report::store::update(&mut tx, &app.clock, id, &checked).await?;
+    may_end(&mut tx, report.account_id, checked.0.end_at).await?;
+    report::store::update(&mut tx, &app.clock, &report, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.change", &id.to_string()).await?;
     tx.commit().await?;
-    settled(&app, id).await.map(Json)
+    Ok(Json(ReportView { warnings, ..settled(&app, id).await? }))
 }
 
 /// Retire a report: deleted there, its files stay here
@@ -286,7 +162,7 @@ async fn pause(
     wanted(&app, &actor, id, Want::Paused).await.map(Json)
 }
 
-/// Let a paused report run again, or try a rejected one again
+/// Let a paused report run again, try a rejected one again, or make one anew that has ended
 #[utoipa::path(post, path = "/reports/{id}/resume", tag = "reports", params(("id" = ReportId, Path)),
     responses((status = 200, body = ReportView), (status = 409, body = crate::http::error::Problem)))]
 async fn resume(
@@ -314,6 +190,23 @@ async fn check_now(
     Ok((StatusCode::ACCEPTED, Json(report)))
 }
 
+/// Whether the account's program takes an end of the schedule.
+async fn may_end(
+    conn: &mut sqlx::PgConnection,
+    account: AccountId,
+    end_at: Option<DateTime<Utc>>,
+) -> Result<(), ApiError> {
+    if end_at.is_none() {
+        return Ok(());
+    }
+    match account::store::find(conn, account).await? {
+        Some(account) if account.program == ProgramName::Mpn => {
+            Err(ApiError::field("end_at", "is not taken by accounts of the program mpn; give occurrences instead"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Notes what is wanted, and waits a while until the API is in line.
 async fn wanted(app: &App, actor: &Actor, id: ReportId, want: Want) -> Result<ReportView, ApiError> {
     let state = find(app, id).await?.state.as_str();
@@ -334,7 +227,7 @@ async fn find(app: &App, id: ReportId) -> Result<ReportView, ApiError> {
 }
 
 /// The report once the API is in line, or has said what is wrong, or some seconds later.
-async fn settled(app: &App, id: ReportId) -> Result<ReportView, ApiError> {
+pub(super) async fn settled(app: &App, id: ReportId) -> Result<ReportView, ApiError> {
     app.wake.hint(Topic::Reports);
     let mut ear = app.wake.ear();
     let began = tokio::time::Instant::now();

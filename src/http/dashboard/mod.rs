@@ -39,6 +39,7 @@ pub fn router() -> Router<App> {
         .route("/reports/{id}/timeline", get(reports::timeline))
         .route("/reports/{id}/live", get(live::changes))
         .route("/reports/{id}/check", post(actions::check))
+        .route("/reports/{id}/mend", post(actions::mend))
         .route("/reports/{id}/deliveries/{delivery_id}/resend", post(actions::resend))
         .route("/reports/{id}/files/{file_id}", get(files::download))
         .route("/accounts", get(accounts::list))

@@ -161,6 +161,7 @@ async fn told(app: &App, id: ReportId) -> Result<Option<Value>, PageError> {
         every => every(&report), start => moment(report.start_at), expected => moment(report.expected_at),
         late => moment(report.late_since), arrived => moment(report.arrived_at), next_check => moment(next_check),
         can_check => report.state != report::State::Retired, has_window => report.query_start_at.is_some(),
+        drift => drift(&report), drift_since => moment(report.drift_since),
         window_start => moment(report.query_start_at), window_end => moment(report.query_end_at),
     }))
 }
@@ -188,6 +189,19 @@ async fn read(conn: &mut PgConnection, id: ReportId) -> Stored<Rows> {
 /// The tail of the callback address, if the API can reach us there.
 fn callback(app: &App, report: &Report, account: &Account) -> Option<String> {
     app.addresses.reachable_from(&account.api_url).then(|| app.addresses.tail(report.id))
+}
+
+/// How the report there differs: field, ours, theirs.
+fn drift(report: &Report) -> Vec<Value> {
+    let shown = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => "nothing".to_owned(),
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let differences = report.drift.iter().flatten();
+    differences
+        .map(|one| context! { field => one.field.replace('_', " "), ours => shown(&one.ours), theirs => shown(&one.theirs) })
+        .collect()
 }
 
 fn every(report: &Report) -> String {

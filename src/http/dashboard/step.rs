@@ -289,5 +289,10 @@ fn detail(event: &Event) -> Option<String> {
         let at = event.data.pointer("/expected_at")?.as_str()?.parse::<DateTime<Utc>>().ok()?;
         Some(format!("expected {} UTC", at.format("%Y-%m-%d %H:%M")))
     };
-    reason().or_else(changes).or_else(expected)
+    let differences = || {
+        let fields = event.data.pointer("/differences")?.as_array()?;
+        let fields: Vec<&str> = fields.iter().filter_map(|one| one.get("field")?.as_str()).take(MOST_NAMED).collect();
+        Some(format!("differs: {}", fields.join(", ")))
+    };
+    reason().or_else(changes).or_else(expected).or_else(differences)
 }

@@ -317,7 +317,8 @@ pub(super) async fn version(conn: &mut PgConnection, report: ReportId) -> Stored
                select id from events where report_id = $1 order by id desc limit $3
            )
            select md5(concat_ws('|',
-               (select concat_ws(' ', updated_at, state, last_failure, expected_at, late_since) from reports where id = $1),
+               (select concat_ws(' ', updated_at, state, last_failure, expected_at, late_since, drift) from reports
+                where id = $1),
                (select concat_ws(' ', state, last_failure) from accounts
                 where id = (select account_id from reports where id = $1)),
                (select concat_ws(' ', due_at, good_at) from checks where report_id = $1),

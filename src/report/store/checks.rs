@@ -99,7 +99,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
         Claimed,
         r#"with due as (
                select checks.report_id, registrations.remote_id, reports.account_id, reports.execute_now,
-                   reports.interval_hours
+                   reports.interval_hours, reports.adopted_at
                from checks
                join registrations on registrations.report_id = checks.report_id and ended_at is null
                join reports on reports.id = checks.report_id
@@ -118,7 +118,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
            from due
            where checks.report_id = due.report_id
            returning checks.report_id as "report_id: _", due.remote_id, due.account_id as "account_id: _",
-               due.execute_now, due.interval_hours, checks.lease, checks.calls, checks.done_calls, checks.manual,
+               due.execute_now, due.interval_hours, due.adopted_at, checks.lease, checks.calls, checks.done_calls, checks.manual,
                checks.expected_since, checks.good_at"#,
         now,
         now + LEASE,
@@ -137,6 +137,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
         expected: row.expected_since.is_some(),
         good_at: row.good_at,
         interval_hours: row.interval_hours,
+        adopted_at: row.adopted_at,
     };
     Ok(rows.into_iter().map(check).collect())
 }
@@ -153,6 +154,7 @@ struct Claimed {
     expected_since: Option<DateTime<Utc>>,
     good_at: Option<DateTime<Utc>>,
     interval_hours: Option<i32>,
+    adopted_at: Option<DateTime<Utc>>,
 }
 
 /// Renews the lease of a check.

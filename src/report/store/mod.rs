@@ -1,17 +1,25 @@
-//! The tables of this stage: `reports` and `registrations` here, the others beside.
+//! The tables of this stage: `reports` as it is wanted here; how it is brought into line, what is expected of it, and the
+//! other tables beside.
 
+pub mod adopted;
 pub mod checks;
+pub mod comparisons;
 pub(super) mod datasets;
+pub(super) mod expected;
 pub mod queries;
+pub(super) mod settle;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
+use super::draft::Resend;
 use super::{Checked, Report, State, There, slug};
 use crate::clock::Clock;
-use crate::db::{self, LEASE, StoreError, Stored};
-use crate::id::{AccountId, QueryId, RegistrationId, ReportId};
+use crate::db::{self, StoreError, Stored};
+use crate::id::{AccountId, QueryId, ReportId};
 use crate::insights;
+
+pub use settle::Claimed;
 
 struct Row {
     id: ReportId,
@@ -24,6 +32,8 @@ struct Row {
     start_at: Option<DateTime<Utc>>,
     interval_hours: Option<i32>,
     occurrences: Option<i32>,
+    end_at: Option<DateTime<Utc>>,
+    recreate: bool,
     execute_now: bool,
     query_start_at: Option<DateTime<Utc>>,
     query_end_at: Option<DateTime<Utc>>,
@@ -33,6 +43,13 @@ struct Row {
     there: String,
     settle_at: Option<DateTime<Utc>>,
     remake: bool,
+    amend: bool,
+    sent: Option<serde_json::Value>,
+    ran: i32,
+    adopted_at: Option<DateTime<Utc>>,
+    drift: Option<serde_json::Value>,
+    drift_since: Option<DateTime<Utc>>,
+    compared_at: Option<DateTime<Utc>>,
     remote_id: Option<String>,
     last_failure: Option<String>,
     expected_at: Option<DateTime<Utc>>,
@@ -54,6 +71,7 @@ impl TryFrom<Row> for Report {
                 "paused" => State::Paused,
                 "rejected" => State::Rejected,
                 "retired" => State::Retired,
+                "ended" => State::Ended,
                 other => return Err(corrupt(format!("state {other}"))),
             },
             there: match row.there.as_str() {
@@ -61,6 +79,14 @@ impl TryFrom<Row> for Report {
                 "active" => There::Active,
                 "paused" => There::Paused,
                 other => return Err(corrupt(format!("there {other}"))),
+            },
+            sent: match row.sent.map(serde_json::from_value).transpose() {
+                Ok(sent) => sent,
+                Err(error) => return Err(corrupt(format!("sent: {error}"))),
+            },
+            drift: match row.drift.map(serde_json::from_value).transpose() {
+                Ok(drift) => drift,
+                Err(error) => return Err(corrupt(format!("drift: {error}"))),
             },
             id: row.id,
             account_id: row.account_id,
@@ -72,6 +98,8 @@ impl TryFrom<Row> for Report {
             start_at: row.start_at,
             interval_hours: row.interval_hours,
             occurrences: row.occurrences,
+            end_at: row.end_at,
+            recreate: row.recreate,
             execute_now: row.execute_now,
             query_start_at: row.query_start_at,
             query_end_at: row.query_end_at,
@@ -79,6 +107,11 @@ impl TryFrom<Row> for Report {
             callback_method: row.callback_method,
             settling: row.settle_at.is_some(),
             remake: row.remake,
+            amend: row.amend,
+            ran: row.ran,
+            adopted_at: row.adopted_at,
+            drift_since: row.drift_since,
+            compared_at: row.compared_at,
             remote_id: row.remote_id.map(insights::ReportId),
             last_failure: row.last_failure,
             expected_at: row.expected_at,
@@ -92,7 +125,7 @@ impl TryFrom<Row> for Report {
 
 /// One report.
 pub async fn find(conn: &mut PgConnection, id: ReportId) -> Stored<Option<Report>> {
-    Ok(select(conn, Some(id), None, None, 1).await?.pop())
+    Ok(select(conn, Filter { id: Some(id), ..Filter::default() }, 1).await?.pop())
 }
 
 /// Those of these reports that there are.
@@ -111,22 +144,26 @@ pub async fn list(
     before: Option<ReportId>,
     limit: i64,
 ) -> Stored<Vec<Report>> {
-    select(conn, None, account, before, limit).await
+    select(conn, Filter { account, before, ..Filter::default() }, limit).await
 }
 
-async fn select(
-    conn: &mut PgConnection,
+/// Which reports; what is not given does not matter.
+#[derive(Debug, Default)]
+struct Filter {
     id: Option<ReportId>,
     account: Option<AccountId>,
     before: Option<ReportId>,
-    limit: i64,
-) -> Stored<Vec<Report>> {
+    /// Only those that the API has, and that are in line as far as we know.
+    is_settled: bool,
+}
+
+async fn select(conn: &mut PgConnection, filter: Filter, limit: i64) -> Stored<Vec<Report>> {
     sqlx::query_as!(
         Row,
         r#"select reports.id as "id: _", reports.account_id as "account_id: _", query_id as "query_id: _",
-               queries.text as query, reports.name, slug, description, start_at, interval_hours, occurrences, execute_now,
-               query_start_at, query_end_at, format, callback_method, state, there, settle_at, remake,
-               registrations.remote_id as "remote_id?", last_failure, expected_at, late_since, arrived_at,
+               queries.text as query, reports.name, slug, description, start_at, interval_hours, occurrences, end_at,
+               recreate, execute_now, query_start_at, query_end_at, format, callback_method, state, there, settle_at, remake,
+               amend, sent, ran, adopted_at, drift, drift_since, compared_at, registrations.remote_id as "remote_id?", last_failure, expected_at, late_since, arrived_at,
                reports.created_at, updated_at
            from reports
            join queries on queries.id = query_id
@@ -134,11 +171,13 @@ async fn select(
            where ($1::uuid is null or reports.id = $1)
              and ($2::uuid is null or reports.account_id = $2)
              and ($3::uuid is null or reports.id < $3)
+             and (not $4 or (state in ('registered', 'paused') and settle_at is null and registrations.remote_id is not null))
            order by reports.id desc
-           limit $4"#,
-        id.map(|id| id.0),
-        account.map(|id| id.0),
-        before.map(|id| id.0),
+           limit $5"#,
+        filter.id.map(|id| id.0),
+        filter.account.map(|id| id.0),
+        filter.before.map(|id| id.0),
+        filter.is_settled,
         limit
     )
     .fetch_all(conn)
@@ -154,9 +193,9 @@ pub async fn insert(conn: &mut PgConnection, clock: &Clock, checked: &Checked) -
     let query_id = queries::for_draft(conn, clock, draft).await?;
     sqlx::query!(
         "insert into reports (id, account_id, query_id, name, slug, description, start_at, interval_hours, occurrences,
-             execute_now, query_start_at, query_end_at, format, callback_method, settle_at, settle_since, created_at,
+             execute_now, query_start_at, query_end_at, format, callback_method, end_at, recreate, settle_at, created_at,
              updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, $15, $15)",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $17)",
         id.0,
         draft.account_id.0,
         query_id.0,
@@ -171,27 +210,35 @@ pub async fn insert(conn: &mut PgConnection, clock: &Clock, checked: &Checked) -
         draft.query_end_at,
         draft.format,
         draft.callback_method,
+        draft.end_at,
+        draft.recreate,
         now
     )
     .execute(&mut *conn)
     .await?;
+    comparisons::insert(conn, draft.account_id, now).await?;
     checks::insert(conn, id).await?;
     Ok(id)
 }
 
-/// Changes what a report asks for. What the API has, or may have after a try that was cut off, is made anew; a draft or a
-/// rejected one is tried again. A step that is at work on the report loses its claim: what it asked for is old.
-pub async fn update(conn: &mut PgConnection, clock: &Clock, id: ReportId, checked: &Checked) -> Stored<()> {
+/// Changes what a report asks for. What the API has, or may have after a try that was cut off, is changed there, or made anew
+/// where that cannot be; a draft or a rejected one is tried again, and one that has ended waits until it is resumed. A step
+/// that is at work on the report loses its claim: what it asked for is old.
+pub async fn update(conn: &mut PgConnection, clock: &Clock, report: &Report, checked: &Checked) -> Stored<()> {
     let draft = &checked.0;
     let query_id = queries::for_draft(conn, clock, draft).await?;
+    let how = Resend::of(report, draft);
     let result = sqlx::query!(
         "update reports
          set query_id = $2, name = $3, description = $4, start_at = $5, interval_hours = $6, occurrences = $7, format = $8,
-             callback_method = $9, remake = remake or there <> 'none' or settle_tries > 0, lease = lease + 1,
+             callback_method = $9, end_at = $10, recreate = $11,
+             remake = remake or ($12 and state <> 'ended' and (there <> 'none' or settle_tries > 0)),
+             amend = amend or ($13 and state <> 'ended' and (there <> 'none' or settle_tries > 0)),
+             lease = lease + 1,
              state = case when state = 'rejected' then 'draft' else state end, last_failure = null,
-             settle_at = $10, settle_since = $10, settle_tries = 0, updated_at = $10
+             settle_at = $14, settle_tries = 0, updated_at = $14
          where id = $1 and state <> 'retired'",
-        id.0,
+        report.id.0,
         query_id.0,
         draft.name.trim(),
         draft.description,
@@ -200,6 +247,10 @@ pub async fn update(conn: &mut PgConnection, clock: &Clock, id: ReportId, checke
         draft.occurrences,
         draft.format,
         draft.callback_method,
+        draft.end_at,
+        draft.recreate,
+        how == Resend::Anew,
+        how == Resend::Update,
         clock.now()
     )
     .execute(conn)
@@ -213,7 +264,11 @@ pub async fn want(conn: &mut PgConnection, id: ReportId, from: &[State], to: Sta
     let from: Vec<String> = from.iter().map(|state| state.as_str().to_owned()).collect();
     let result = sqlx::query!(
         "update reports
-         set state = $3, settle_at = $4, settle_since = $4, settle_tries = 0, last_failure = null, updated_at = $4,
+         set state = $3, settle_at = $4, settle_tries = 0, last_failure = null, updated_at = $4,
+             -- one that has ended is made anew from its first run on
+             remake = remake or (state = 'ended' and $3 = 'registered'),
+             ran = case when state = 'ended' then 0 else ran end,
+             sent = case when state = 'ended' then null else sent end,
              expected_at = case when $3 = 'registered' then expected_at end,
              late_since = case when $3 = 'registered' then late_since end
          where id = $1 and state = any($2)",
@@ -225,271 +280,6 @@ pub async fn want(conn: &mut PgConnection, id: ReportId, from: &[State], to: Sta
     .execute(conn)
     .await?;
     db::one(&result)
-}
-
-/// A report to be brought into line, with the claim on it.
-#[derive(Debug, Clone)]
-pub struct Claimed {
-    /// The report.
-    pub id: ReportId,
-    /// Whose.
-    pub account_id: AccountId,
-    /// The number of the claim.
-    pub lease: i64,
-    /// How often it was tried before.
-    pub tries: i32,
-}
-
-/// Claims up to `limit` reports that are not as we want them, of accounts that can be used.
-pub(super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Stored<Vec<Claimed>> {
-    let rows = sqlx::query_as!(
-        Claimed,
-        r#"with due as (
-               select reports.id
-               from reports
-               join accounts on accounts.id = account_id
-               -- nothing waits longer than an hour: what is due later was set before the clock was set back
-               where (settle_at <= $1 or settle_at > $1 + interval '2 hours')
-                 and (lease_until is null or lease_until <= $1 or lease_until > $2)
-                 and accounts.state = 'active'
-                 and (blocked_until is null or blocked_until <= $1 or blocked_until > $1 + interval '1 hour')
-               order by settle_at
-               limit $3
-               for update of reports skip locked
-           )
-           update reports
-           set lease = lease + 1, lease_until = $2, settle_tries = settle_tries + 1
-           from due
-           where reports.id = due.id
-           returning reports.id as "id: _", account_id as "account_id: _", lease, settle_tries - 1 as "tries!""#,
-        now,
-        now + LEASE,
-        limit
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows)
-}
-
-/// Renews the lease of a claim.
-pub(super) async fn renew(conn: &mut PgConnection, claim: &Claimed, now: DateTime<Utc>) -> Stored<()> {
-    let result = sqlx::query!(
-        "update reports set lease_until = $3 where id = $1 and lease = $2",
-        claim.id.0,
-        claim.lease,
-        now + LEASE
-    )
-    .execute(conn)
-    .await?;
-    db::one(&result)
-}
-
-/// Records that the API has the report under this id.
-pub(super) async fn registered(
-    conn: &mut PgConnection,
-    clock: &Clock,
-    claim: &Claimed,
-    remote: &insights::ReportId,
-    start_at: Option<DateTime<Utc>>,
-) -> Stored<()> {
-    let now = clock.now();
-    sqlx::query!(
-        "insert into registrations (id, report_id, remote_id, created_at) values ($1, $2, $3, $4)",
-        clock.new_id::<RegistrationId>().0,
-        claim.id.0,
-        remote.0,
-        now
-    )
-    .execute(&mut *conn)
-    .await?;
-    // The state may have been changed meanwhile (paused, retired): then there is more to do at once.
-    let result = sqlx::query!(
-        "update reports
-         set there = 'active', state = case when state = 'draft' then 'registered' else state end,
-             start_at = $3, expected_at = case when state in ('draft', 'registered') then $3::timestamptz end,
-             settle_at = case when state in ('draft', 'registered') and not remake then null else $4::timestamptz end,
-             settle_tries = 0, lease_until = null, last_failure = null, updated_at = $4
-         where id = $1 and lease = $2",
-        claim.id.0,
-        claim.lease,
-        start_at,
-        now
-    )
-    .execute(conn)
-    .await?;
-    db::one(&result)
-}
-
-/// Under which ids the API knew the report before: those are not taken up again.
-pub(super) async fn past_registrations(conn: &mut PgConnection, id: ReportId) -> Stored<Vec<insights::ReportId>> {
-    let ids =
-        sqlx::query_scalar!("select remote_id from registrations where report_id = $1 and ended_at is not null", id.0)
-            .fetch_all(conn)
-            .await?;
-    Ok(ids.into_iter().map(insights::ReportId).collect())
-}
-
-/// Records what the API has of the report now, and when it is expected if it runs again.
-pub(super) async fn is_there(
-    conn: &mut PgConnection,
-    claim: &Claimed,
-    there: There,
-    expected_at: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Stored<()> {
-    if there == There::None {
-        sqlx::query!(
-            "update registrations set ended_at = $2 where report_id = $1 and ended_at is null",
-            claim.id.0,
-            now
-        )
-        .execute(&mut *conn)
-        .await?;
-    }
-    let result = sqlx::query!(
-        "update reports
-         set there = $3, remake = remake and $3 <> 'none',
-             state = case when $3 = 'none' and state = 'registered' then 'draft' else state end,
-             settle_at = case
-                 -- a paused one is made anew there when it is resumed
-                 when $3 = 'none' and state in ('retired', 'rejected', 'paused') then null
-                 when $3 = 'active' and state = 'registered' and not remake then null
-                 when $3 = 'paused' and state = 'paused' and not remake then null
-                 else $4::timestamptz end,
-             expected_at = case when state = 'registered' then coalesce(expected_at, $5) end,
-             settle_tries = 0, lease_until = null, last_failure = null, updated_at = $4
-         where id = $1 and lease = $2",
-        claim.id.0,
-        claim.lease,
-        there.as_str(),
-        now,
-        expected_at
-    )
-    .execute(conn)
-    .await?;
-    db::one(&result)
-}
-
-/// Records that there is nothing to do for a report as it was read; what was wanted since is still to be done.
-pub(super) async fn settled(conn: &mut PgConnection, claim: &Claimed, read: &Report) -> Stored<()> {
-    let result = sqlx::query!(
-        "update reports set settle_at = null, settle_tries = 0, lease_until = null
-         where id = $1 and lease = $2 and updated_at = $3",
-        claim.id.0,
-        claim.lease,
-        read.updated_at
-    )
-    .execute(conn)
-    .await?;
-    db::one(&result)
-}
-
-/// Records that it did not work, and when to try again.
-pub(super) async fn later(
-    conn: &mut PgConnection,
-    claim: &Claimed,
-    why: &str,
-    at: DateTime<Utc>,
-    counts: bool,
-) -> Stored<()> {
-    let result = sqlx::query!(
-        "update reports
-         set settle_at = $3, settle_tries = settle_tries - $5::int, lease_until = null, last_failure = $4
-         where id = $1 and lease = $2",
-        claim.id.0,
-        claim.lease,
-        at,
-        why,
-        i32::from(!counts)
-    )
-    .execute(conn)
-    .await?;
-    db::one(&result)
-}
-
-/// Records that the API refused. A draft is rejected by that; what is there already is still to be brought into line, so
-/// that is tried again `later`.
-pub(super) async fn refused(
-    conn: &mut PgConnection,
-    claim: &Claimed,
-    why: &str,
-    later: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Stored<()> {
-    let result = sqlx::query!(
-        "update reports
-         set state = case when state = 'draft' then 'rejected' else state end,
-             settle_at = case when state = 'draft' then null else $5::timestamptz end,
-             lease_until = null, last_failure = $3, updated_at = $4
-         where id = $1 and lease = $2",
-        claim.id.0,
-        claim.lease,
-        why,
-        now,
-        later
-    )
-    .execute(conn)
-    .await?;
-    db::one(&result)
-}
-
-/// One report, held until the transaction ends: two files that come at once move its expectation one after the other.
-pub(super) async fn hold(conn: &mut PgConnection, id: ReportId) -> Stored<Report> {
-    sqlx::query!("select id from reports where id = $1 for no key update", id.0).fetch_optional(&mut *conn).await?;
-    find(conn, id).await?.ok_or(StoreError::Lost)
-}
-
-/// Moves the expectation after a file has come.
-pub(super) async fn arrived(
-    conn: &mut PgConnection,
-    id: ReportId,
-    expected_at: Option<DateTime<Utc>>,
-    late_since: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Stored<()> {
-    sqlx::query!(
-        "update reports set arrived_at = $4, late_since = $3, expected_at = $2 where id = $1",
-        id.0,
-        expected_at,
-        late_since,
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// A report that was expected long ago.
-pub(super) struct Late {
-    pub(super) id: ReportId,
-    pub(super) account_id: AccountId,
-    pub(super) name: String,
-    pub(super) expected_at: DateTime<Utc>,
-}
-
-/// Marks up to `limit` registered reports as late that were expected before `before`.
-pub(super) async fn mark_late(
-    conn: &mut PgConnection,
-    before: DateTime<Utc>,
-    now: DateTime<Utc>,
-    limit: i64,
-) -> Stored<Vec<Late>> {
-    let rows = sqlx::query_as!(
-        Late,
-        r#"update reports set late_since = $2
-           where id in (
-               select id from reports
-               where expected_at < $1 and late_since is null and state = 'registered'
-               order by expected_at limit $3 for update skip locked
-           )
-           returning id as "id: _", account_id as "account_id: _", name, expected_at as "expected_at!""#,
-        before,
-        now,
-        limit
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows)
 }
 
 /// How many reports are in each state.

@@ -144,8 +144,8 @@ async fn remake(conn: &mut PgConnection, id: QueryId, now: DateTime<Utc>) -> Sto
         "update reports
          set remake = remake or there <> 'none' or settle_tries > 0, lease = lease + 1,
              state = case when state = 'rejected' then 'draft' else state end, last_failure = null,
-             settle_at = $2, settle_since = $2, settle_tries = 0, updated_at = $2
-         where query_id = $1 and state <> 'retired'",
+             settle_at = $2, settle_tries = 0, updated_at = $2
+         where query_id = $1 and state not in ('retired', 'ended')",
         id.0,
         now
     )
@@ -241,27 +241,31 @@ pub(in super::super) async fn forget_leftover(
     Ok(())
 }
 
-/// Keeps a query that was found there, under its name or one like it; the one that is kept already if there is one.
+/// Keeps a query that exists there, under its name or one like it; the one that is kept already if there is one. Where its
+/// id there is not told it is a query like any other.
 pub(in super::super) async fn adopt(
     conn: &mut PgConnection,
     clock: &Clock,
     account: AccountId,
-    remote: &insights::Query,
+    (name, text, remote): (&str, &str, Option<&insights::QueryId>),
 ) -> Stored<QueryId> {
+    let remote_id = remote.map(|remote| remote.0.as_str());
     let kept = sqlx::query_scalar!(
         r#"select id as "id: QueryId" from queries where account_id = $1 and remote_id = $2 order by id limit 1"#,
         account.0,
-        remote.id.0
+        remote_id
     );
     if let Some(id) = kept.fetch_optional(&mut *conn).await? {
         return Ok(id);
     }
     let id: QueryId = clock.new_id();
-    insert(conn, clock, id, account, &name_of(id, &remote.name), remote.text.trim()).await?;
-    sqlx::query!("update queries set remote_id = $2, adopted = true where id = $1", id.0, remote.id.0)
+    insert(conn, clock, id, account, &name_of(id, name), text.trim()).await?;
+    sqlx::query!("update queries set remote_id = $2, adopted = $2::text is not null where id = $1", id.0, remote_id)
         .execute(&mut *conn)
         .await?;
-    forget_leftover(conn, account, &remote.id).await?;
+    if let Some(remote) = remote {
+        forget_leftover(conn, account, remote).await?;
+    }
     Ok(id)
 }
 

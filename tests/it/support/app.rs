@@ -81,6 +81,35 @@ impl TestApp {
         Self { app, sandbox, clock, url, database, archive, client, _stop: stop.drop_guard() }
     }
 
+    /// The same service on the same database at another public address, as after a change of settings.
+    pub(crate) async fn at(mut self, public_url: &str) -> Self {
+        let (archive, guard) = (self.archive.path().to_owned(), Guard::new(&["127.0.0.0/8".parse().unwrap()]));
+        let settings = Settings {
+            public_url: public_url.parse().unwrap(),
+            dashboard_is_public: true,
+            guard,
+            proxy: None,
+            calls_per_second: 1000,
+            download_hosts: DownloadHosts::default(),
+            keyring: self.app.keyring.clone(),
+            admin_key: Some(Secret::new(ADMIN_KEY)),
+            local_key: None,
+            mail: None,
+            archive,
+            sandbox_page: None,
+            metrics: None,
+        };
+        self.app = App::build(self.database.pool.clone(), self.clock.clone(), settings).await.unwrap();
+        self
+    }
+
+    /// What a start of the process does first.
+    pub(crate) async fn start_again(&self) {
+        let mut conn = self.database.pool.acquire().await.unwrap();
+        tidings::report::store::checks::expect_all(&mut conn, self.clock.now()).await.unwrap();
+        tidings::report::store::comparisons::due_all(&mut conn, self.clock.now()).await.unwrap();
+    }
+
     /// Calls the admin API; an answer without a body is `null`.
     pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let url = self.url.join(&format!("/api/v1{path}")).unwrap();
@@ -172,6 +201,10 @@ impl TestApp {
         for work in self.app.register.claim(10).await.unwrap() {
             busy = true;
             self.app.register.perform(work).await.unwrap();
+        }
+        for work in self.app.compare.claim(10).await.unwrap() {
+            busy = true;
+            self.app.compare.perform(work).await.unwrap();
         }
         for work in self.app.discover.claim(10).await.unwrap() {
             busy = true;

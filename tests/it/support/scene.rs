@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use tidings::secret::Secret;
 use url::Url;
 
-use super::app::TestApp;
+use super::app::{ADMIN_KEY, TestApp};
 use super::server::Server;
 
 /// A report's first run is due 4 h 5 min after it was made, on the minute; its callback comes 2 s later.
@@ -64,6 +65,41 @@ impl TestApp {
     /// The address that the sandbox has for its newest report.
     pub(crate) fn callback_address(&self) -> Url {
         self.sandbox.world.reports().last().unwrap().terms.callback_url.as_ref().unwrap().parse().unwrap()
+    }
+
+    /// Does something to the newest report at the sandbox behind the service's back: below `ScheduledReport`, `path` then its id.
+    pub(crate) async fn there(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let settings = self.sandbox.world.settings();
+        let form = [
+            ("grant_type", "refresh_token"),
+            ("client_id", settings.client_id.as_str()),
+            ("client_secret", settings.client_secret.expose()),
+            ("refresh_token", settings.refresh_token.expose()),
+            ("resource", "https://api.partnercenter.microsoft.com"),
+        ];
+        let url = self.sandbox.url().join(&format!("/{}/oauth2/token", settings.tenant)).unwrap();
+        let token: Value = client().post(url).form(&form).send().await.unwrap().json().await.unwrap();
+        let id = self.sandbox.world.reports().last().unwrap().id.clone();
+        let url = self.sandbox.url().join(&format!("/insights/v1/mpn/ScheduledReport/{path}{id}")).unwrap();
+        let mut request = client().request(method.parse().unwrap(), url);
+        request = request.bearer_auth(token["access_token"].as_str().unwrap_or_else(|| panic!("{token}")));
+        let answer = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        let answer = answer.send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        answer.json().await.unwrap()
+    }
+
+    /// What the dashboard answers somebody who has signed in, its page after a redirect.
+    pub(crate) async fn dashboard(&self, method: &str, path: &str) -> String {
+        let session = self.app.access.sign_in(&Secret::new(ADMIN_KEY)).await.unwrap().unwrap();
+        let request = client().request(method.parse().unwrap(), self.url.join(path).unwrap());
+        let request = request.header("cookie", format!("tidings_session={}", session.expose()));
+        let answer = request.header("sec-fetch-site", "same-origin").send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {answer:?}");
+        answer.text().await.unwrap()
     }
 
     /// How often executions were asked for.

@@ -1,5 +1,11 @@
 //! Reports: one there for each here, whatever is killed or refused on the way, and in line with what is wanted.
 
+mod adopt;
+mod change;
+mod drift;
+mod ending;
+mod quota;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,0 +1,81 @@
+//! `/reports/{id}/drift`: how what is there differs from what we made of it, and mending that.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::report_view::ReportView;
+use super::reports;
+use crate::access;
+use crate::app::App;
+use crate::http::error::ApiError;
+use crate::http::extract::{MayRead, MayWrite, Params, PathId};
+use crate::id::ReportId;
+use crate::report::{self, Difference, Report, store::comparisons};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(mend))
+}
+
+/// How a report there differs from ours.
+#[derive(Debug, Serialize, ToSchema)]
+struct Drift {
+    /// When it was last compared; null if it never was.
+    checked_at: Option<DateTime<Utc>>,
+    /// Of callback addresses the tail of ours and the host of others is shown.
+    differences: Vec<Difference>,
+}
+
+/// How to compare.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Fresh {
+    /// Ask the API now, instead of telling what the last daily comparison found.
+    fresh: Option<bool>,
+}
+
+/// Show how what is there differs from what we made
+#[utoipa::path(get, path = "/reports/{id}/drift", tag = "reports", params(("id" = ReportId, Path), Fresh),
+    responses((status = 200, body = Drift), (status = 502, body = crate::http::error::Problem)))]
+async fn show(
+    State(app): State<App>,
+    _: MayRead,
+    PathId(id): PathId<ReportId>,
+    Params(params): Params<Fresh>,
+) -> Result<Json<Drift>, ApiError> {
+    let mut report = find(&app, id).await?;
+    if params.fresh == Some(true) {
+        app.compare.look(report.account_id).await?;
+        report = find(&app, id).await?;
+    }
+    Ok(Json(Drift { checked_at: report.compared_at, differences: report.drift.unwrap_or_default() }))
+}
+
+/// Bring the API into line with what we made: changed back, paused or resumed, or made anew if it was deleted
+#[utoipa::path(post, path = "/reports/{id}/mend", tag = "reports", params(("id" = ReportId, Path)),
+    responses((status = 200, body = ReportView), (status = 409, body = crate::http::error::Problem)))]
+async fn mend(
+    State(app): State<App>,
+    MayWrite(actor): MayWrite,
+    PathId(id): PathId<ReportId>,
+) -> Result<Json<ReportView>, ApiError> {
+    let report = find(&app, id).await?;
+    if report.drift.is_none() {
+        return Ok(Json(ReportView::of(&app, report)));
+    }
+    let warnings = report.mend_warnings(app.clock.now());
+    let mut tx = app.pool.begin().await?;
+    comparisons::mend(&mut tx, &report, app.clock.now()).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "report.mend", &id.to_string()).await?;
+    tx.commit().await?;
+    Ok(Json(ReportView { warnings, ..reports::settled(&app, id).await? }))
+}
+
+async fn find(app: &App, id: ReportId) -> Result<Report, ApiError> {
+    let report = report::store::find(&mut *app.pool.acquire().await?, id).await?;
+    report.ok_or(ApiError::NotFound("no such report"))
+}

@@ -1,0 +1,142 @@
+//! Taking over a report that exists at the API: it becomes ours as it is there, and an update gives it our address.
+//!
+//! What it made before is archived in silence. A report that carries an address with a token of ours was made by us (its rows
+//! were lost): all it made is told. Nothing there changes before the register step sends the update, and whoever asks can see
+//! first what that would change.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use url::Url;
+
+use super::address::Addresses;
+use super::schedule::{Schedule, next_start};
+use super::store::adopted;
+use super::terms::{Terms, print};
+use super::{Draft, State};
+use crate::clock::Clock;
+use crate::db::Stored;
+use crate::field::FieldErrors;
+use crate::id::{AccountId, ReportId};
+use crate::insights;
+
+/// What the update of an adoption changes there.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+pub struct Planned {
+    /// `callback`, or a field of the report.
+    pub field: String,
+    /// What is there; of a callback address its host only.
+    #[schema(value_type = Object)]
+    pub from: Value,
+    /// What would be there; of our callback address its tail only.
+    #[schema(value_type = Object)]
+    pub to: Value,
+}
+
+/// A report there that can be taken over, and how it shall be called.
+#[derive(Debug)]
+pub struct Adoption {
+    pub(super) account_id: AccountId,
+    pub(super) remote: insights::Report,
+    /// The id it will have here: the one that its address names, if it was ours before.
+    pub(super) id: ReportId,
+    pub(super) was_ours: bool,
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) state: State,
+    address: Option<Url>,
+    there: Terms,
+}
+
+impl Adoption {
+    /// Checks what is asked for. `api` is where the API is, which tells whether it could call us.
+    pub fn new(
+        (account_id, api): (AccountId, &Url),
+        remote: insights::Report,
+        (name, description): (Option<String>, Option<String>),
+        (addresses, clock): (&Addresses, &Clock),
+    ) -> Result<Self, FieldErrors> {
+        let owner = remote.callback_url.as_ref().and_then(|address| addresses.owner(address.expose()));
+        let id = owner.unwrap_or_else(|| clock.new_id());
+        let there = terms(&remote);
+        let name = name.unwrap_or_else(|| remote.name.clone()).trim().to_owned();
+        let description = description.or_else(|| remote.description.clone());
+        Draft::check_words(&name, description.as_deref())?;
+        let state = match () {
+            () if remote.is_inactive() => State::Ended,
+            () if remote.is_paused() => State::Paused,
+            () => State::Registered,
+        };
+        let address = addresses.for_report(id, api);
+        Ok(Self { account_id, remote, id, was_ours: owner.is_some(), name, description, state, address, there })
+    }
+
+    /// What the update would change there. A report that runs once, or has run for the last time, is not changed.
+    pub fn changes(&self, addresses: &Addresses, now: DateTime<Utc>) -> Vec<Planned> {
+        let Some(schedule) = self.schedule().filter(|_| self.state != State::Ended) else { return Vec::new() };
+        let mut changes = Vec::new();
+        changes.extend(planned("name", json!(self.remote.name), json!(self.name)));
+        changes.extend(planned("description", json!(self.remote.description), json!(self.description)));
+        let current = self.address.as_ref().map(|address| print(address.as_str()));
+        if current.is_some() && current != self.there.callback {
+            let (from, to) = (json!(self.remote.callback_host()), json!(addresses.tail(self.id)));
+            changes.extend(planned("callback", from, to));
+        }
+        if let (false, Some(next)) = (changes.is_empty(), self.next_start(now)) {
+            changes.extend(planned("start_at", json!(schedule.start_at), json!(next)));
+            let left = schedule.occurrences.map(|count| count - schedule.passed(now));
+            changes.extend(planned("occurrences", json!(schedule.occurrences), json!(left)));
+        }
+        changes
+    }
+
+    /// The runs that the update would take away.
+    pub fn warnings(&self, addresses: &Addresses, now: DateTime<Utc>) -> Vec<String> {
+        match (self.schedule(), self.next_start(now)) {
+            (Some(schedule), Some(next)) if self.state == State::Registered => {
+                let changes = !self.changes(addresses, now).is_empty();
+                if changes { super::draft::lost(&schedule, next, now) } else { Vec::new() }
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Makes it ours; the step sends the update. A report that was adopted meanwhile violates
+    /// `registrations_remote_id_key`.
+    pub async fn take(&self, conn: &mut PgConnection, clock: &Clock, addresses: &Addresses) -> Stored<ReportId> {
+        let amend = !self.changes(addresses, clock.now()).is_empty();
+        adopted::insert(conn, clock, self, (&self.there, amend)).await?;
+        Ok(self.id)
+    }
+
+    pub(super) fn schedule(&self) -> Option<Schedule> {
+        self.there.schedule()
+    }
+
+    fn next_start(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        Some(next_start(self.there.start_at?, self.there.interval_hours?, now))
+    }
+}
+
+fn planned(field: &str, from: Value, to: Value) -> Option<Planned> {
+    (from != to).then(|| Planned { field: field.into(), from, to })
+}
+
+/// What a report has there, as if we had sent it.
+fn terms(remote: &insights::Report) -> Terms {
+    Terms {
+        name: remote.name.clone(),
+        description: remote.description.clone(),
+        start_at: remote.interval_hours.and(remote.start_at),
+        interval_hours: remote.start_at.and(remote.interval_hours),
+        occurrences: remote.occurrences,
+        end_at: remote.end_at,
+        format: remote.format.clone().filter(|format| format == "tsv").unwrap_or_else(|| "csv".into()),
+        callback_method: remote
+            .callback_method
+            .clone()
+            .filter(|method| method == "GET")
+            .unwrap_or_else(|| "POST".into()),
+        callback: remote.callback_url.as_ref().map(|address| print(address.expose())),
+    }
+}

@@ -1,0 +1,165 @@
+//! How a report there differs from what was sent: pure comparison of one report.
+//!
+//! What the API does not say is no difference, and neither is a status that we don't know: the list is read generously. An
+//! address of ours that has changed here is our own to send, nobody changed it behind our back. Addresses are secrets: of
+//! ours the tail is shown, of others the host.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::address::Addresses;
+use super::expectation::GRACE;
+use super::terms::{Terms, print};
+use super::{Report, State};
+use crate::insights;
+use crate::secret::Secret;
+
+/// A report that was changed by us this short a while ago may be missing in the API's list.
+const YOUNG: TimeDelta = TimeDelta::minutes(5);
+
+/// One way in which what is there is not what we made.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct Difference {
+    /// `state`, `callback`, or a field of the report.
+    pub field: String,
+    /// What was sent, or is wanted.
+    #[schema(value_type = Object)]
+    pub ours: Value,
+    /// What is there; null where there is nothing.
+    #[schema(value_type = Object)]
+    pub theirs: Value,
+}
+
+impl Difference {
+    pub(super) fn new(field: &str, ours: impl Into<Value>, theirs: impl Into<Value>) -> Self {
+        Self { field: field.into(), ours: ours.into(), theirs: theirs.into() }
+    }
+
+    /// Whether only a new report there can mend it.
+    pub(super) fn needs_a_new_one(&self) -> bool {
+        self.field == "state" && (self.theirs == DELETED || self.theirs == INACTIVE)
+    }
+
+    /// Whether what mends it needs a start that is hours ahead.
+    pub(super) fn needs_a_start(&self) -> bool {
+        self.field != "state" || self.needs_a_new_one()
+    }
+}
+
+const DELETED: &str = "deleted";
+const INACTIVE: &str = "inactive";
+
+/// What a comparison found of one report.
+#[derive(Debug, PartialEq)]
+pub(super) enum Finding {
+    /// As it was sent.
+    InLine,
+    /// As it was sent, but our address is another now.
+    Moved,
+    /// Somebody changed it.
+    Drifted(Vec<Difference>),
+    /// It has run for the last time.
+    Over,
+    /// To be looked at again at this time.
+    Unclear(DateTime<Utc>),
+}
+
+/// Compares what was sent with what is there. `address` is the one that the API should call now.
+pub(super) fn judge(
+    report: &Report,
+    remote: Option<&insights::Report>,
+    (addresses, address): (&Addresses, Option<&Url>),
+    now: DateTime<Utc>,
+) -> Finding {
+    let ours = if report.state == State::Paused { "paused" } else { "active" };
+    let Some(remote) = remote else {
+        let old = report.updated_at + YOUNG;
+        let gone = || Finding::Drifted(vec![Difference::new("state", ours, DELETED)]);
+        return if old > now { Finding::Unclear(old) } else { gone() };
+    };
+    let Some(sent) = report.sent.as_ref().filter(|_| !report.execute_now) else { return Finding::InLine };
+    if let Some(finding) = over(report, remote, now) {
+        return finding;
+    }
+    let mut found = Vec::new();
+    let status = remote.status.to_ascii_lowercase();
+    if status != ours && ["active", "paused", INACTIVE].contains(&status.as_str()) {
+        found.push(Difference::new("state", ours, status));
+    }
+    found.extend(terms(sent, remote));
+    let moved = match callback(sent, remote, report, (addresses, address)) {
+        Callback::Replaced(difference) => {
+            found.push(difference);
+            false
+        }
+        Callback::Moved => true,
+        Callback::AsSent => false,
+    };
+    match (found.is_empty(), moved) {
+        (false, _) => Finding::Drifted(found),
+        (true, true) => Finding::Moved,
+        (true, false) => Finding::InLine,
+    }
+}
+
+/// Whether its last run has come: the API says so, or nothing has come for longer than one more run would have taken. The last
+/// file has until the end of the grace to come first.
+fn over(report: &Report, remote: &insights::Report, now: DateTime<Utc>) -> Option<Finding> {
+    let schedule = report.schedule()?;
+    let came_since = |at: DateTime<Utc>| report.arrived_at.is_some_and(|arrived| arrived >= at);
+    // It may come a little before its time.
+    let came = report.state == State::Registered && report.expected_at.is_none() && report.arrived_at.is_some();
+    let last = schedule.last().filter(|last| *last <= now || came)?;
+    if remote.is_inactive() {
+        let waits = !came && !came_since(last) && now < last + GRACE;
+        return Some(if waits { Finding::Unclear(last + GRACE) } else { Finding::Over });
+    }
+    let silence = schedule.interval + GRACE;
+    (report.state == State::Registered && now > last + silence && !came_since(now - silence)).then_some(Finding::Over)
+}
+
+fn terms(sent: &Terms, remote: &insights::Report) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut compare = |field: &str, ours: Value, theirs: Value| {
+        if !theirs.is_null() && theirs != "" && ours != theirs {
+            found.push(Difference { field: field.into(), ours, theirs });
+        }
+    };
+    let time = |at: Option<DateTime<Utc>>| at.map_or(Value::Null, |at| insights::time(at).into());
+    compare("name", json!(sent.name), json!(remote.name));
+    compare("description", json!(sent.description), json!(remote.description));
+    compare("start_at", time(sent.start_at), time(remote.start_at));
+    compare("interval_hours", json!(sent.interval_hours), json!(remote.interval_hours));
+    compare("occurrences", json!(sent.occurrences), json!(remote.occurrences));
+    compare("end_at", time(sent.end_at), time(remote.end_at));
+    compare("format", json!(sent.format), json!(remote.format));
+    if sent.callback.is_some() {
+        compare("callback_method", json!(sent.callback_method), json!(remote.callback_method));
+    }
+    found
+}
+
+enum Callback {
+    AsSent,
+    Moved,
+    Replaced(Difference),
+}
+
+fn callback(
+    sent: &Terms,
+    remote: &insights::Report,
+    report: &Report,
+    (addresses, address): (&Addresses, Option<&Url>),
+) -> Callback {
+    let there = remote.callback_url.as_ref().map(Secret::expose);
+    let printed = there.map(print);
+    // Which address was sent is not known of rows of an older version.
+    let unknown = sent.callback.is_none() && there.is_some_and(|there| addresses.owner(there) == Some(report.id));
+    if printed == sent.callback || unknown {
+        let current = address.map(|address| print(address.as_str()));
+        return if current.is_some() && current != printed { Callback::Moved } else { Callback::AsSent };
+    }
+    let ours = sent.callback.as_ref().map(|_| addresses.tail(report.id));
+    Callback::Replaced(Difference::new("callback", ours, remote.callback_host()))
+}

@@ -1,0 +1,46 @@
+//! The end of a report: it has run for the last time.
+//!
+//! The API says so, by the word `Inactive`, and a comparison hears it; the arrival of the last file makes a comparison due. An
+//! end is told once per registration, and a report that shall go on is made anew there instead. A report that runs once, at
+//! once, ends with its one run; nobody waits for that, so it is not told.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::Report;
+use super::store::{comparisons, expected};
+use crate::clock::Clock;
+use crate::db::Stored;
+use crate::event::{self, About, Fact, Kind};
+use crate::id::ReportId;
+
+/// Ends a report that has run for the last time, or has it made anew.
+pub(super) async fn over(conn: &mut PgConnection, clock: &Clock, report: &Report) -> Stored<()> {
+    let now = clock.now();
+    if report.recreate {
+        return comparisons::make_anew(conn, report, now).await;
+    }
+    let Some(remote) = report.remote_id.as_ref().map(|id| &id.0) else { return Ok(()) };
+    if !comparisons::end(conn, report, now).await? {
+        return Ok(());
+    }
+    let fact = Fact {
+        kind: Kind::ReportEnded,
+        key: format!("ended:{remote}"),
+        about: About { report_id: Some(report.id), account_id: Some(report.account_id), ..About::default() },
+        data: json!({
+            "report": { "id": report.id, "name": report.name },
+            "runs": report.runs(now),
+            "last_run_at": report.schedule().and_then(|schedule| schedule.last()),
+        }),
+    };
+    event::store::append(conn, clock, fact).await?;
+    tracing::info!(report = %report.id, "has run for the last time");
+    Ok(())
+}
+
+/// Notes that a run of a report is over, whatever came of it: one that runs once has ended.
+pub async fn run_is_over(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
+    expected::end_once(conn, id, now).await
+}

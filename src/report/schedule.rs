@@ -1,0 +1,165 @@
+//! When a report runs, as the API was told: pure arithmetic over a start, an interval, a count and an end.
+//!
+//! Which runs have happened follows from the schedule and the clock, not from the files that came: a run that failed, or that
+//! we have not found yet, is one of the API's count all the same.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::limits::{LEAD, LEAST_MARGIN, MARGIN};
+
+/// More lost runs than this are not listed.
+const MOST_LISTED: i64 = 10;
+
+/// From a start on, every so many hours, so many times or for ever, not after an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    /// The first run.
+    pub start_at: DateTime<Utc>,
+    /// Between runs.
+    pub interval: TimeDelta,
+    /// How many runs; for ever when not given.
+    pub occurrences: Option<i32>,
+    /// No run after it.
+    pub end_at: Option<DateTime<Utc>>,
+}
+
+impl Schedule {
+    /// Every so many hours.
+    pub fn new(
+        start_at: DateTime<Utc>,
+        interval_hours: i32,
+        occurrences: Option<i32>,
+        end_at: Option<DateTime<Utc>>,
+    ) -> Self {
+        Self { start_at, interval: TimeDelta::hours(interval_hours.max(1).into()), occurrences, end_at }
+    }
+
+    /// How many runs have happened until `now`.
+    pub fn passed(&self, now: DateTime<Utc>) -> i32 {
+        let until = self.last().map_or(now, |last| last.min(now));
+        if until < self.start_at { 0 } else { i32::try_from(self.steps_to(until) + 1).unwrap_or(i32::MAX) }
+    }
+
+    /// The last run; none where it goes on for ever.
+    pub fn last(&self) -> Option<DateTime<Utc>> {
+        let by_count = self.occurrences.map(|count| self.start_at + self.interval * (count - 1).max(0));
+        let by_end = self.end_at.map(|end| self.at(self.steps_to(end)));
+        by_count.into_iter().chain(by_end).min()
+    }
+
+    /// The first run after `now`.
+    pub fn next(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let next = if now < self.start_at { self.start_at } else { self.at(self.steps_to(now) + 1) };
+        self.last().is_none_or(|last| next <= last).then_some(next)
+    }
+
+    /// The run that is expected when the one of `expected_at` is made good for by a file of `generated_at`. A file that comes
+    /// up to half an interval early is the one that was expected.
+    pub fn after_arrival(&self, expected_at: DateTime<Utc>, generated_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let mut next = expected_at;
+        if generated_at >= next - self.interval / 2 {
+            let passed = (generated_at - next + self.interval / 2).num_seconds().div_euclid(self.seconds());
+            next += self.interval * i32::try_from(passed + 1).unwrap_or(1);
+        }
+        // The schedule may have been moved since.
+        let next = next.max(self.start_at);
+        self.last().is_none_or(|last| next <= last).then_some(next)
+    }
+
+    /// The runs after `now` and before `start_at`: those that a new start takes away. The first ten.
+    pub fn lost(&self, now: DateTime<Utc>, start_at: DateTime<Utc>) -> Vec<DateTime<Utc>> {
+        let Some(first) = self.next(now) else { return Vec::new() };
+        let runs = (0..MOST_LISTED).map(|step| first + self.interval * i32::try_from(step).unwrap_or(0));
+        runs.take_while(|run| *run < start_at && self.last().is_none_or(|last| *run <= last)).collect()
+    }
+
+    fn seconds(&self) -> i64 {
+        self.interval.num_seconds().max(1)
+    }
+
+    fn steps_to(&self, at: DateTime<Utc>) -> i64 {
+        (at - self.start_at).num_seconds().div_euclid(self.seconds())
+    }
+
+    fn at(&self, steps: i64) -> DateTime<Utc> {
+        self.start_at + TimeDelta::seconds(steps.saturating_mul(self.seconds()))
+    }
+}
+
+/// This start where the API still takes it, else the first of the same phase that it takes with a margin.
+pub fn next_start(start_at: DateTime<Utc>, interval_hours: i32, now: DateTime<Utc>) -> DateTime<Utc> {
+    if start_at >= now + LEAD + LEAST_MARGIN {
+        return start_at;
+    }
+    let soonest = now + LEAD + MARGIN - TimeDelta::seconds(1);
+    Schedule::new(start_at, interval_hours, None, None).next(soonest).unwrap_or(start_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start() -> DateTime<Utc> {
+        "2026-01-06T12:00:00Z".parse().unwrap()
+    }
+
+    fn hours(after: i64) -> DateTime<Utc> {
+        start() + TimeDelta::hours(after)
+    }
+
+    fn daily(occurrences: Option<i32>) -> Schedule {
+        Schedule::new(start(), 24, occurrences, None)
+    }
+
+    #[test]
+    fn the_next_expectation_follows_what_came() {
+        for (came, expected) in [(0, 24), (1, 24), (-4, 24), (-20, 0), (13, 48), (50, 72)] {
+            assert_eq!(daily(None).after_arrival(start(), hours(came)), Some(hours(expected)), "came after {came} h");
+        }
+        assert_eq!(daily(None).after_arrival(hours(-30), hours(-30)), Some(start()), "moved to a later start");
+    }
+
+    #[test]
+    fn the_next_run_is_the_first_of_the_schedule_that_has_not_passed() {
+        for (now, expected) in [(-30, 0), (-1, 0), (0, 24), (25, 48)] {
+            assert_eq!(daily(None).next(hours(now)), Some(hours(expected)), "at {now} h");
+        }
+        assert_eq!(daily(Some(1)).next(hours(1)), None);
+    }
+
+    #[test]
+    fn after_the_last_occurrence_nothing_is_expected() {
+        assert_eq!(daily(Some(1)).after_arrival(start(), start()), None);
+        assert_eq!(daily(Some(2)).after_arrival(start(), start()), Some(hours(24)));
+        let until = Schedule { end_at: Some(hours(47)), ..daily(Some(9)) };
+        assert_eq!((until.last(), until.next(hours(24))), (Some(hours(24)), None));
+    }
+
+    #[test]
+    fn runs_are_counted_until_the_last_one() {
+        for (now, passed) in [(-1, 0), (0, 1), (23, 1), (24, 2), (500, 3)] {
+            assert_eq!(daily(Some(3)).passed(hours(now)), passed, "at {now} h");
+        }
+    }
+
+    #[test]
+    fn a_start_that_has_passed_moves_to_the_next_of_its_phase_with_a_margin() {
+        let now = hours(30);
+
+        assert_eq!(next_start(start(), 24, now), hours(48));
+        assert_eq!(next_start(hours(39), 24, now), hours(39));
+        assert_eq!(next_start(hours(34), 4, now), hours(38));
+        let just = now + TimeDelta::minutes(245);
+        assert_eq!(next_start(just - TimeDelta::hours(24), 24, now), just);
+    }
+
+    #[test]
+    fn the_runs_that_a_new_start_takes_away_are_listed() {
+        let often = Schedule::new(start(), 4, None, None);
+
+        assert_eq!(often.lost(hours(5), hours(12)), [hours(8)]);
+        assert!(often.lost(hours(5), hours(8)).is_empty());
+        assert_eq!(often.lost(hours(5), hours(500)).len(), 10);
+        assert!(Schedule { occurrences: Some(1), ..often }.lost(hours(5), hours(500)).is_empty());
+    }
+}

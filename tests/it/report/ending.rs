@@ -1,0 +1,136 @@
+//! The end of a report: told once, or made anew, and one that runs at once ends quietly.
+
+use serde_json::{Value, json};
+use tidings::sandbox::world::ReportStatus;
+
+use crate::support::app::{QUERY, TestApp};
+use crate::support::scene::{DAY, UNTIL_FIRST_RUN};
+
+async fn made(it: &TestApp, more: Value) -> String {
+    let account = it.account().await;
+    let mut report = json!({ "account_id": account, "name": "Daily usage", "query": QUERY });
+    report.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let report = it.post("/reports", report).await["id"].as_str().unwrap().to_owned();
+    it.drain().await;
+    report
+}
+
+#[tokio::test]
+async fn a_report_that_has_run_for_the_last_time_ends_and_that_is_told_once_with_its_runs() {
+    let it = TestApp::start().await;
+    let report = made(&it, json!({ "interval_hours": 24, "occurrences": 2 })).await;
+    for wait in [UNTIL_FIRST_RUN, DAY, DAY, DAY] {
+        it.after(wait).await;
+        it.drain().await;
+    }
+
+    let shown = it.get(&format!("/reports/{report}")).await;
+    assert_eq!(
+        (&shown["state"], &shown["expected_at"], &shown["drift_since"]),
+        (&json!("ended"), &Value::Null, &Value::Null)
+    );
+    assert_eq!(it.kinds().await, ["report.ready", "report.ready", "report.ended"]);
+    let event = it.list("/events?kind=report.ended").await.remove(0);
+    assert_eq!((&event["data"]["runs"], &event["data"]["last_run_at"]), (&json!(2), &json!("2026-01-06T12:21:00Z")));
+    let asked = it.questions();
+    it.after(DAY).await;
+    it.drain().await;
+    assert_eq!(it.questions(), asked, "nothing more is asked of what has ended");
+}
+
+#[tokio::test]
+async fn a_report_that_shall_go_on_is_made_anew_with_the_next_run_of_its_phase_and_keeps_its_history() {
+    let it = TestApp::start().await;
+    let report = made(&it, json!({ "interval_hours": 24, "occurrences": 1, "recreate": true })).await;
+    let first = it.sandbox.world.reports()[0].id.clone();
+    it.after(UNTIL_FIRST_RUN).await;
+    it.drain().await;
+
+    let there = it.sandbox.world.reports();
+    let start_at = there[0].terms.schedule.as_ref().unwrap().start_at;
+    assert_eq!(
+        (there.len(), there[0].status, json!(start_at)),
+        (1, ReportStatus::Active, json!("2026-01-06T12:21:00Z"))
+    );
+    assert_ne!(there[0].id, first);
+    it.after(DAY).await;
+    it.drain().await;
+    assert_eq!(it.list(&format!("/files?report_id={report}")).await.len(), 2);
+    assert_eq!(it.kinds().await, ["report.ready", "report.ready"]);
+}
+
+#[tokio::test]
+async fn an_ended_report_that_is_resumed_is_made_anew_with_all_its_runs() {
+    let it = TestApp::start().await;
+    let report = made(&it, json!({ "interval_hours": 24, "occurrences": 1 })).await;
+    it.after(UNTIL_FIRST_RUN).await;
+    it.drain().await;
+    let (_, changed) =
+        it.call_and_drain("PATCH", &format!("/reports/{report}"), Some(json!({ "occurrences": 2 }))).await;
+    assert_eq!((&changed["state"], it.sandbox.world.reports()[0].status), (&json!("ended"), ReportStatus::Inactive));
+    assert!(changed["warnings"][0].as_str().unwrap().contains("resume"));
+
+    let (status, resumed) = it.call_and_drain("POST", &format!("/reports/{report}/resume"), None).await;
+
+    assert_eq!((status, &resumed["state"], &resumed["settling"]), (200, &json!("registered"), &json!(false)));
+    let there = it.sandbox.world.reports();
+    assert_eq!((there.len(), there[0].status), (1, ReportStatus::Active));
+    assert_eq!(there[0].terms.schedule.as_ref().unwrap().count, Some(2));
+}
+
+#[tokio::test]
+async fn a_report_that_runs_at_once_ends_with_its_file_and_nobody_is_told_of_the_end() {
+    let it = TestApp::start().await;
+    let report = made(&it, json!({ "execute_now": true })).await;
+    it.after(60).await;
+    it.drain().await;
+
+    assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "ended");
+    assert_eq!(it.kinds().await, ["report.ready"]);
+}
+
+#[tokio::test]
+async fn a_report_that_runs_at_once_and_fails_has_ended_too() {
+    let it = TestApp::start().await;
+    it.sandbox.world.fault(tidings::sandbox::Fault::ExecutionFailed);
+    let report = made(&it, json!({ "execute_now": true })).await;
+    it.after(60).await;
+    it.drain().await;
+    for _ in 0..5 {
+        it.after(60).await;
+        it.drain().await;
+    }
+
+    assert_eq!(it.kinds().await, ["report.failed"]);
+    assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "ended");
+}
+
+#[tokio::test]
+async fn an_end_before_the_last_run_is_drift_and_made_anew_only_if_that_was_asked_for() {
+    for recreate in [false, true] {
+        let it = TestApp::start().await;
+        let report = made(&it, json!({ "interval_hours": 24, "occurrences": 5, "recreate": recreate })).await;
+        it.after(UNTIL_FIRST_RUN).await;
+        it.drain().await;
+        // Somebody shortened it there to one run, which came.
+        let soon = it.clock.now() + chrono::TimeDelta::hours(5);
+        let body = json!({ "ReportName": "Daily usage", "StartTime": soon.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "RecurrenceInterval": 24, "RecurrenceCount": 1, "CallbackUrl": it.callback_address() });
+        it.there("PUT", "", Some(body)).await;
+        it.after(DAY).await;
+        it.drain().await;
+
+        let drift = it.list("/events?kind=report.drifted").await;
+        assert_eq!(drift.len(), 1, "{recreate}");
+        assert_eq!(
+            drift[0]["data"]["differences"][0],
+            json!({ "field": "state", "ours": "active", "theirs": "inactive" })
+        );
+        let there = it.sandbox.world.reports();
+        let expected = if recreate { ReportStatus::Active } else { ReportStatus::Inactive };
+        assert_eq!((there.len(), there[0].status), (1, expected));
+        let left = if recreate { 3 } else { 1 };
+        assert_eq!(there[0].terms.schedule.as_ref().unwrap().count, Some(left));
+        assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "registered");
+    }
+}
