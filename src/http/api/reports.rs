@@ -26,6 +26,8 @@ const SETTLE_WAIT: Duration = Duration::from_secs(10);
 /// Another replica may do it, and its hint may be lost.
 const SETTLE_POLL: Duration = Duration::from_millis(250);
 
+const NO_END: &str = "is not taken by accounts of the program mpn; give occurrences instead";
+
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(create, list))
@@ -55,20 +57,21 @@ async fn create(
     let (account, now) = (input.account_id, app.clock.now());
     let draft = input.draft(account.unwrap_or(AccountId(uuid::Uuid::nil())));
     let (account_id, query_id, end_at) = (draft.account_id, draft.query_id, draft.end_at);
+    let mut tx = app.pool.begin().await?;
+    let may_end = may_end(&mut tx, account_id, end_at).await?;
     let checked = match (draft.check(now), account) {
-        (Ok(checked), Some(_)) => checked,
+        (Ok(checked), Some(_)) if may_end => checked,
         (checked, account) => {
             let mut errors = checked.err().unwrap_or_default();
             errors.expect(account.is_some(), "account_id", "is needed");
+            errors.expect(may_end, "end_at", NO_END);
             return Err(ApiError::Invalid(errors));
         }
     };
-    let mut tx = app.pool.begin().await?;
     if let Some(query_id) = query_id {
         let known = queries::find(&mut tx, account_id, query_id).await?.is_some();
         known.then_some(()).ok_or_else(|| ApiError::field("query_id", "names no query of this account"))?;
     }
-    may_end(&mut tx, account_id, end_at).await?;
     let id = report::store::insert(&mut tx, &app.clock, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.create", &id.to_string()).await?;
     tx.commit().await?;
@@ -113,8 +116,15 @@ async fn change(
     if !change.changes(&report) {
         return Ok(Json(ReportView::of(&app, report)));
     }
-    may_end(&mut tx, report.account_id, change.end_at).await?;
-    let checked = change.check(&report, app.clock.now())?;
+    let may_end = may_end(&mut tx, report.account_id, change.end_at).await?;
+    let checked = match change.check(&report, app.clock.now()) {
+        Ok(checked) if may_end => checked,
+        checked => {
+            let mut errors = checked.err().unwrap_or_default();
+            errors.expect(may_end, "end_at", NO_END);
+            return Err(ApiError::Invalid(errors));
+        }
+    };
     let warnings = checked.warnings(&report, app.clock.now());
     report::store::update(&mut tx, &app.clock, &report, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.change", &id.to_string()).await?;
@@ -175,21 +185,17 @@ async fn check_now(
     Ok((StatusCode::ACCEPTED, Json(report)))
 }
 
-/// Whether the account's program takes an end of the schedule.
+/// Whether the account's program takes this end of the schedule.
 async fn may_end(
     conn: &mut sqlx::PgConnection,
     account: AccountId,
     end_at: Option<DateTime<Utc>>,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     if end_at.is_none() {
-        return Ok(());
+        return Ok(true);
     }
-    match account::store::find(conn, account).await? {
-        Some(account) if account.program == ProgramName::Mpn => {
-            Err(ApiError::field("end_at", "is not taken by accounts of the program mpn; give occurrences instead"))
-        }
-        _ => Ok(()),
-    }
+    let account = account::store::find(conn, account).await?;
+    Ok(account.is_none_or(|account| account.program == ProgramName::Cmp))
 }
 
 /// Notes what is wanted, and waits a while until the API is in line.
