@@ -62,10 +62,10 @@ impl Adoption {
         let name = name.unwrap_or_else(|| remote.name.clone()).trim().to_owned();
         let description = description.or_else(|| remote.description.clone());
         Draft::check_words(&name, description.as_deref())?;
-        let state = match () {
-            () if remote.is_inactive() => State::Ended,
-            () if remote.is_paused() => State::Paused,
-            () => State::Registered,
+        let state = match (remote.is_inactive(), remote.is_paused()) {
+            (true, _) => State::Ended,
+            (_, true) => State::Paused,
+            _ => State::Registered,
         };
         let address = addresses.for_report(id, api);
         Ok(Self { account_id, remote, id, was_ours: owner.is_some(), name, description, state, address, there })

@@ -14,7 +14,7 @@ use super::drift::{Difference, Finding, judge};
 use super::limits::{LEAD, MARGIN};
 use super::schedule::next_start;
 use super::store::comparisons::{self, Claimed};
-use super::{Report, There, ending};
+use super::{Report, Schedule, State, There, ending};
 use crate::account;
 use crate::account::session::{CallError, Sessions};
 use crate::clock::Clock;
@@ -157,7 +157,8 @@ fn told(difference: &Difference) -> Value {
 
 /// The run that an update now would take away and one after that run would not.
 fn avoidable_loss(report: &Report, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let schedule = report.schedule().filter(|schedule| schedule.interval > LEAD + MARGIN + AFTER_RUN)?;
+    let runs = |schedule: &Schedule| report.state == State::Registered && schedule.interval > LEAD + MARGIN + AFTER_RUN;
+    let schedule = report.schedule().filter(runs)?;
     let next = next_start(report.start_at?, report.interval_hours?, now);
     schedule.lost(now, next).first().copied()
 }

@@ -163,3 +163,56 @@ fn callback(
     let ours = sent.callback.as_ref().map(|_| addresses.tail(report.id));
     Callback::Replaced(Difference::new("callback", ours, remote.callback_host()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent() -> Terms {
+        Terms {
+            name: "Usage".into(),
+            description: Some("Daily".into()),
+            start_at: Some("2026-01-06T12:00:00Z".parse().unwrap()),
+            interval_hours: Some(24),
+            occurrences: None,
+            end_at: None,
+            format: "csv".into(),
+            callback_method: "POST".into(),
+            callback: Some("print".into()),
+        }
+    }
+
+    fn silent() -> insights::Report {
+        insights::Report {
+            id: insights::ReportId("1".into()),
+            name: String::new(),
+            description: None,
+            query_id: None,
+            query: None,
+            status: String::new(),
+            callback_url: None,
+            callback_method: None,
+            start_at: None,
+            interval_hours: None,
+            occurrences: None,
+            end_at: None,
+            format: None,
+        }
+    }
+
+    #[test]
+    fn what_the_api_does_not_say_is_no_difference() {
+        assert_eq!(terms(&sent(), &silent()), []);
+
+        let limited = insights::Report { occurrences: Some(3), format: Some("csv".into()), ..silent() };
+        assert_eq!(terms(&sent(), &limited), [Difference::new("occurrences", Value::Null, 3)]);
+    }
+
+    #[test]
+    fn only_an_end_or_a_deletion_needs_a_new_report() {
+        for (theirs, needs) in [(DELETED, true), (INACTIVE, true), ("paused", false)] {
+            assert_eq!(Difference::new("state", "active", theirs).needs_a_new_one(), needs, "{theirs}");
+        }
+        assert!(!Difference::new("name", "Usage", DELETED).needs_a_new_one());
+    }
+}

@@ -84,11 +84,7 @@ pub enum There {
 impl There {
     /// What a report there is, as far as we know the word.
     fn of(remote: &insights::Report) -> Option<Self> {
-        match () {
-            () if remote.is_active() => Some(Self::Active),
-            () if remote.is_paused() => Some(Self::Paused),
-            () => None,
-        }
+        if remote.is_active() { Some(Self::Active) } else { remote.is_paused().then_some(Self::Paused) }
     }
 
     fn as_str(self) -> &'static str {

@@ -12,7 +12,8 @@ use url::Url;
 use super::address::Addresses;
 use super::limits::MOST_QUERIES;
 use super::quota::{self, Room};
-use super::store::{self, Claimed, checks, queries, settle};
+use super::store::settle::{self, Left};
+use super::store::{self, Claimed, checks, queries};
 use super::{Report, State, Terms, There, amend, lifecycle, tidy};
 use crate::account;
 use crate::account::session::{CallError, Sessions};
@@ -104,13 +105,16 @@ impl Register {
         if ours.is_none() && !self.has_room(claim, report, &there).await? {
             return Ok(());
         }
-        let is_new = ours.is_none();
-        let (remote, terms) = match ours {
-            Some(remote) => (remote.id.clone(), Terms::there(remote, &wanted)),
-            None => (self.create(claim, report, (&query_id, &wanted, address.as_ref())).await?, wanted),
+        let (remote, terms, left) = match ours {
+            Some(remote) => {
+                let there = Terms::there(remote, &wanted);
+                let left = if wanted.differs(&there) { Left::Changes } else { Left::WhatWas };
+                (remote.id.clone(), there, left)
+            }
+            None => (self.create(claim, report, (&query_id, &wanted, address.as_ref())).await?, wanted, Left::Nothing),
         };
         let mut tx = self.pool.begin().await.map_err(StoreError::from)?;
-        settle::registered(&mut tx, &self.clock, claim, &remote, &terms, is_new).await?;
+        settle::registered(&mut tx, &self.clock, claim, &remote, &terms, left).await?;
         checks::expect(&mut tx, report.id, false, self.clock.now()).await?;
         tx.commit().await.map_err(StoreError::from)?;
         tracing::info!(report = %report.id, callback = terms.callback.is_some(), "registered");

@@ -71,6 +71,13 @@ impl Terms {
         }
     }
 
+    /// Whether somebody who wants this would have to change that: all but the start, which keeps its phase.
+    pub(super) fn differs(&self, there: &Self) -> bool {
+        let start_at = there.start_at;
+        let callback = self.callback.clone().or_else(|| there.callback.clone());
+        Self { start_at, callback, ..self.clone() } != *there
+    }
+
     /// Its schedule, unless it runs once, at once.
     pub fn schedule(&self) -> Option<Schedule> {
         Some(Schedule::new(self.start_at?, self.interval_hours?, self.occurrences, self.end_at))

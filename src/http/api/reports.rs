@@ -27,6 +27,8 @@ const SETTLE_WAIT: Duration = Duration::from_secs(10);
 /// Another replica may do it, and its hint may be lost.
 const SETTLE_POLL: Duration = Duration::from_millis(250);
 
+const NO_END: &str = "is not taken by accounts of the program mpn; give occurrences instead";
+
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(create, list))
@@ -65,6 +67,8 @@ async fn create(
     };
     errors.expect(alone, "remote_query_id", "give either query_id or remote_query_id");
     errors.expect(account.is_some(), "account_id", "is needed");
+    let may_end = may_end(&mut *app.pool.acquire().await?, draft.account_id, draft.end_at).await?;
+    errors.expect(may_end, "end_at", NO_END);
     let mut checked = match draft.check(now) {
         Ok(checked) => errors.result(checked)?,
         Err(mut more) => {
@@ -78,7 +82,6 @@ async fn create(
         query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
     }
     let mut tx = app.pool.begin().await?;
-    may_end(&mut tx, checked.0.account_id, checked.0.end_at).await?;
     let id = report::store::insert(&mut tx, &app.clock, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.create", &id.to_string()).await?;
     tx.commit().await?;
@@ -124,13 +127,20 @@ async fn change(
     if !change.changes(&report) {
         return Ok(Json(ReportView::of(&app, report)));
     }
-    let checked = change.check(&report, app.clock.now())?;
+    let may_end = may_end(&mut *app.pool.acquire().await?, report.account_id, change.end_at).await?;
+    let checked = match change.check(&report, app.clock.now()) {
+        Ok(checked) if may_end => checked,
+        checked => {
+            let mut errors = checked.err().unwrap_or_default();
+            errors.expect(may_end, "end_at", NO_END);
+            return Err(ApiError::Invalid(errors));
+        }
+    };
     if asks_otherwise {
         query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
     }
     let warnings = checked.warnings(&report, app.clock.now());
     let mut tx = app.pool.begin().await?;
-    may_end(&mut tx, report.account_id, checked.0.end_at).await?;
     report::store::update(&mut tx, &app.clock, &report, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.change", &id.to_string()).await?;
     tx.commit().await?;
@@ -190,21 +200,17 @@ async fn check_now(
     Ok((StatusCode::ACCEPTED, Json(report)))
 }
 
-/// Whether the account's program takes an end of the schedule.
+/// Whether the account's program takes this end of the schedule.
 async fn may_end(
     conn: &mut sqlx::PgConnection,
     account: AccountId,
     end_at: Option<DateTime<Utc>>,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
     if end_at.is_none() {
-        return Ok(());
+        return Ok(true);
     }
-    match account::store::find(conn, account).await? {
-        Some(account) if account.program == ProgramName::Mpn => {
-            Err(ApiError::field("end_at", "is not taken by accounts of the program mpn; give occurrences instead"))
-        }
-        _ => Ok(()),
-    }
+    let account = account::store::find(conn, account).await?;
+    Ok(account.is_none_or(|account| account.program == ProgramName::Cmp))
 }
 
 /// Notes what is wanted, and waits a while until the API is in line.

@@ -66,15 +66,25 @@ pub(in super::super) async fn renew(conn: &mut PgConnection, claim: &Claimed, no
     db::one(&result)
 }
 
-/// Records that the API has the report under this id and with these terms. A new one is as we want it; one that was found may
-/// be of an earlier mind.
+/// What is left to be changed there once a report is registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Left {
+    /// It was made as we want it now.
+    Nothing,
+    /// It was found as we want it; what was marked as changed meanwhile still is.
+    WhatWas,
+    /// It was found, and is not as we want it.
+    Changes,
+}
+
+/// Records that the API has the report under this id and with these terms.
 pub(in super::super) async fn registered(
     conn: &mut PgConnection,
     clock: &Clock,
     claim: &Claimed,
     remote: &insights::ReportId,
     terms: &Terms,
-    is_new: bool,
+    left: Left,
 ) -> Stored<()> {
     let now = clock.now();
     register(conn, clock, claim.id, remote).await?;
@@ -82,11 +92,11 @@ pub(in super::super) async fn registered(
     let result = sqlx::query!(
         "update reports
          set there = 'active', state = case when state = 'draft' then 'registered' else state end,
-             start_at = case when $6 or not amend then $3 else start_at end, sent = $5,
+             start_at = case when $6 or not (amend or $7) then $3 else start_at end, sent = $5,
              expected_at = case when state in ('draft', 'registered') then $3::timestamptz end,
-             remake = remake and not $6, amend = amend and not $6,
+             remake = remake and not $6, amend = (amend or $7) and not $6,
              settle_at = case
-                 when state in ('draft', 'registered') and ($6 or not (remake or amend)) then null
+                 when state in ('draft', 'registered') and ($6 or not (remake or amend or $7)) then null
                  else $4::timestamptz end,
              settle_tries = 0, lease_until = null, last_failure = null, updated_at = $4
          where id = $1 and lease = $2",
@@ -95,7 +105,8 @@ pub(in super::super) async fn registered(
         terms.start_at,
         now,
         serde_json::json!(terms),
-        is_new
+        left == Left::Nothing,
+        left == Left::Changes
     )
     .execute(conn)
     .await?;

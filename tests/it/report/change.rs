@@ -201,3 +201,21 @@ async fn a_report_that_runs_at_once_is_renamed_here_only_and_runs_again_only_for
     let there = it.sandbox.world.reports();
     assert_eq!((there.len(), there[0].query.as_str()), (1, super::OTHER_QUERY));
 }
+
+#[tokio::test]
+async fn a_report_that_is_found_there_from_a_try_before_a_change_is_brought_up_to_date() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    let remote = it.sandbox.world.reports()[0].id.clone();
+    it.sql("delete from registrations").await;
+    it.sql(
+        "update reports set state = 'draft', there = 'none', sent = null, interval_hours = 48, settle_at = created_at",
+    )
+    .await;
+    it.drain().await;
+
+    let there = it.sandbox.world.reports();
+    let interval = there[0].terms.schedule.as_ref().unwrap().interval_hours;
+    assert_eq!((there.len(), &there[0].id, interval), (1, &remote, 48));
+    assert_eq!(it.get(&format!("/reports/{report}")).await["settling"], false);
+}

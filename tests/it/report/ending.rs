@@ -5,6 +5,7 @@ use tidings::sandbox::world::ReportStatus;
 
 use crate::support::app::{QUERY, TestApp};
 use crate::support::scene::{DAY, UNTIL_FIRST_RUN};
+use crate::support::server::Server;
 
 async fn made(it: &TestApp, more: Value) -> String {
     let account = it.account().await;
@@ -133,4 +134,29 @@ async fn an_end_before_the_last_run_is_drift_and_made_anew_only_if_that_was_aske
         assert_eq!(there[0].terms.schedule.as_ref().unwrap().count, Some(left));
         assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "registered");
     }
+}
+
+#[tokio::test]
+async fn an_end_that_the_api_never_says_is_taken_for_one_when_nothing_has_come_for_longer_than_a_run_takes() {
+    let it = TestApp::start().await;
+    let between = Server::before(it.sandbox.url(), |_, (status, body)| {
+        (status, String::from_utf8_lossy(&body).replace("Inactive", "Active").into())
+    })
+    .await;
+    let account = it.account_through(&between).await;
+    let report =
+        json!({ "account_id": account, "name": "Once", "query": QUERY, "interval_hours": 24, "occurrences": 1 });
+    let report = it.post("/reports", report).await["id"].as_str().unwrap().to_owned();
+    it.drain().await;
+    it.after(UNTIL_FIRST_RUN).await;
+    it.drain().await;
+    assert_eq!(it.kinds().await, ["report.ready"]);
+
+    for _ in 0..3 {
+        it.after(DAY).await;
+        it.drain().await;
+    }
+
+    assert_eq!(it.kinds().await, ["report.ready", "report.ended"]);
+    assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "ended");
 }
