@@ -3,7 +3,9 @@
 
 mod api;
 mod catcher;
+mod certificate;
 mod control;
+mod documentation;
 mod executions;
 mod fidelity;
 mod files;
