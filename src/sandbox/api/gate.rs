@@ -4,6 +4,7 @@ use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Json, Response};
+use hyper::ext::ReasonPhrase;
 use serde_json::json;
 
 use super::envelope::wrapped;
@@ -88,7 +89,7 @@ fn front_door(status: StatusCode, code: u32, description: &str) -> Response {
 /// Why a token does not pass.
 enum Refused {
     Unauthorized,
-    /// As users without a second factor were refused at first: by a header alone.
+    /// As users without a second factor were refused at first: by a header and the words beside the status.
     MfaChallenge,
     /// As they are refused since 2026.
     MfaCode,
@@ -100,7 +101,11 @@ impl IntoResponse for Refused {
         let refusal = |status, message: &str| Refusal { status, message: message.to_owned() };
         match self {
             Self::Unauthorized => ([INVALID_TOKEN], refusal(StatusCode::UNAUTHORIZED, "Unauthorized")).into_response(),
-            Self::MfaChallenge => (StatusCode::UNAUTHORIZED, [INVALID_TOKEN]).into_response(),
+            Self::MfaChallenge => {
+                let mut response = (StatusCode::UNAUTHORIZED, [INVALID_TOKEN]).into_response();
+                response.extensions_mut().insert(ReasonPhrase::from_static(b"Unauthorized - MFA required"));
+                response
+            }
             Self::MfaCode => front_door(StatusCode::UNAUTHORIZED, 900_421, "Unauthorized: MFA is required."),
             Self::Forbidden(message) => refusal(StatusCode::FORBIDDEN, message).into_response(),
         }

@@ -4,6 +4,7 @@
 mod api;
 mod catcher;
 mod certificate;
+mod command;
 mod control;
 mod documentation;
 mod executions;
