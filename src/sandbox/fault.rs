@@ -41,7 +41,7 @@ faults! {
     Throttled "throttled" "The API answers 429 with a `Retry-After`."
     ServerError "server-error" "The API answers 500."
     TokenRefused "token-refused" "The API answers 401 to a token that is good."
-    MfaRequired "mfa-required" "The API answers 401 with `WWW-Authenticate` and no body, as it did to users without a second factor."
+    MfaRequired "mfa-required" "The API answers `401 Unauthorized - MFA required` with `WWW-Authenticate` and no body, as it did to users without a second factor."
     Mfa900421 "mfa-900421" "The API answers 401 with the code 900421, as it does since 2026 to users without a second factor."
     Forbidden "forbidden" "The API answers 403 to a token that is good."
     FrontDoorError "front-door-error" "The front door answers 400 in its own shape: `code`, `description`, `data`, `source`."

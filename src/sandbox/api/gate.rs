@@ -4,6 +4,7 @@ use axum::extract::{OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Json, Response};
+use hyper::ext::ReasonPhrase;
 use serde_json::json;
 
 use super::envelope::wrapped;
@@ -42,7 +43,7 @@ pub(super) async fn gate(
     let uri = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
     let bearer = match bearer(&handle, program, request.headers()) {
         Ok(bearer) => bearer,
-        Err(refusal) => return wrapped(&handle, program, &uri, refusal),
+        Err(refused) => return wrapped(&handle, program, &uri, refused.into_response()),
     };
     let asks_for_mfa = is_true(request.headers(), "validatemfa");
     request.extensions_mut().insert(Caller { program, account: bearer.account });
@@ -85,28 +86,51 @@ fn front_door(status: StatusCode, code: u32, description: &str) -> Response {
     (status, Json(body)).into_response()
 }
 
+/// Why a token does not pass.
+enum Refused {
+    Unauthorized,
+    /// As users without a second factor were refused at first: by a header and the words beside the status.
+    MfaChallenge,
+    /// As they are refused since 2026.
+    MfaCode,
+    Forbidden(&'static str),
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let refusal = |status, message: &str| Refusal { status, message: message.to_owned() };
+        match self {
+            Self::Unauthorized => ([INVALID_TOKEN], refusal(StatusCode::UNAUTHORIZED, "Unauthorized")).into_response(),
+            Self::MfaChallenge => {
+                let mut response = (StatusCode::UNAUTHORIZED, [INVALID_TOKEN]).into_response();
+                response.extensions_mut().insert(ReasonPhrase::from_static(b"Unauthorized - MFA required"));
+                response
+            }
+            Self::MfaCode => front_door(StatusCode::UNAUTHORIZED, 900_421, "Unauthorized: MFA is required."),
+            Self::Forbidden(message) => refusal(StatusCode::FORBIDDEN, message).into_response(),
+        }
+    }
+}
+
 /// Whose token this is. Refusals of good tokens are faults; the others are the token's own.
-fn bearer(handle: &Handle, program: Program, headers: &HeaderMap) -> Result<Bearer, Response> {
-    let bearer = token(headers).and_then(|token| sign_in::read_access(handle, token)).ok_or_else(unauthorized)?;
+fn bearer(handle: &Handle, program: Program, headers: &HeaderMap) -> Result<Bearer, Refused> {
+    let bearer = token(headers).and_then(|token| sign_in::read_access(handle, token)).ok_or(Refused::Unauthorized)?;
     let (fault, mfa_demanded) = handle.with(|world| {
         let fault =
             world.faults.first_of(&[Fault::TokenRefused, Fault::Forbidden, Fault::MfaRequired, Fault::Mfa900421]);
         (fault, world.sign_ins.mfa_demanded)
     });
     match fault {
-        Some(Fault::MfaRequired) => return Err((StatusCode::UNAUTHORIZED, [INVALID_TOKEN]).into_response()),
-        Some(Fault::Mfa900421) => return Err(no_mfa()),
-        Some(Fault::Forbidden) => return Err(forbidden("Forbidden")),
-        Some(_) => return Err(unauthorized()),
-        None => {}
+        Some(Fault::MfaRequired) => Err(Refused::MfaChallenge),
+        Some(Fault::Mfa900421) => Err(Refused::MfaCode),
+        Some(Fault::Forbidden) => Err(Refused::Forbidden("Forbidden")),
+        Some(_) => Err(Refused::Unauthorized),
+        None if mfa_demanded && bearer.user && !bearer.mfa => Err(Refused::MfaCode),
+        None if program == Program::Mpn && !bearer.user && !handle.settings().app_only_mpn => {
+            Err(Refused::Forbidden("Forbidden: the token carries no user"))
+        }
+        None => Ok(bearer),
     }
-    if mfa_demanded && bearer.user && !bearer.mfa {
-        return Err(no_mfa());
-    }
-    if program == Program::Mpn && !bearer.user && !handle.settings().app_only_mpn {
-        return Err(forbidden("Forbidden: the token carries no user"));
-    }
-    Ok(bearer)
 }
 
 /// The token of either header: with the word before it or, in the undocumented one, without.
@@ -116,22 +140,6 @@ fn token(headers: &HeaderMap) -> Option<&str> {
         return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
     }
     text(headers, "x-aaduserticket").map(|value| value.strip_prefix("Bearer ").unwrap_or(value).trim())
-}
-
-fn unauthorized() -> Response {
-    let refusal = Refusal { status: StatusCode::UNAUTHORIZED, message: "Unauthorized".to_owned() };
-    ([INVALID_TOKEN], refusal).into_response()
-}
-
-fn forbidden(message: &str) -> Response {
-    Refusal { status: StatusCode::FORBIDDEN, message: message.to_owned() }.into_response()
-}
-
-/// As users without a second factor are refused since 2026.
-fn no_mfa() -> Response {
-    let body =
-        json!({"code": 900_421, "description": "Unauthorized: MFA is required.", "data": [], "source": "PartnerFD"});
-    (StatusCode::UNAUTHORIZED, Json(body)).into_response()
 }
 
 fn is_true(headers: &HeaderMap, name: &str) -> bool {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::{Json, Response};
 use axum::routing::{get, post};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::given::{Given, refused};
+use super::given::{Given, missing, refused};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::handle::Handle;
 use crate::sandbox::world::stamp;
@@ -159,20 +159,20 @@ const NO_REPORT: &str = "no report of this id is in a state for that";
 async fn run(State(handle): State<Handle>, Path(id): Path<String>, Given { asker, .. }: Given<Nothing>) -> Response {
     match handle.run_report_now(&id).await {
         Some(execution_id) => asker.done(json!({"execution_id": execution_id})),
-        None => asker.missing("no active report has this id"),
+        None => missing("no active report has this id"),
     }
 }
 
 async fn pause(State(handle): State<Handle>, Path(id): Path<String>, Given { asker, .. }: Given<Nothing>) -> Response {
-    if handle.pause_report(&id) { asker.done(json!({"status": "Paused"})) } else { asker.missing(NO_REPORT) }
+    if handle.pause_report(&id) { asker.done(json!({"status": "Paused"})) } else { missing(NO_REPORT) }
 }
 
 async fn resume(State(handle): State<Handle>, Path(id): Path<String>, Given { asker, .. }: Given<Nothing>) -> Response {
-    if handle.resume_report(&id) { asker.done(json!({"status": "Active"})) } else { asker.missing(NO_REPORT) }
+    if handle.resume_report(&id) { asker.done(json!({"status": "Active"})) } else { missing(NO_REPORT) }
 }
 
 async fn delete(State(handle): State<Handle>, Path(id): Path<String>, Given { asker, .. }: Given<Nothing>) -> Response {
-    if handle.delete_report(&id) { asker.done(json!({"deleted": id})) } else { asker.missing(NO_REPORT) }
+    if handle.delete_report(&id) { asker.done(json!({"deleted": id})) } else { missing(NO_REPORT) }
 }
 
 #[derive(Deserialize)]
@@ -193,7 +193,7 @@ async fn change(
     if renamed && redirected {
         asker.done(json!({"name": wanted.name, "callback_url": wanted.callback_url}))
     } else {
-        asker.missing(NO_REPORT).into_response()
+        missing(NO_REPORT)
     }
 }
 

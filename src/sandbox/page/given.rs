@@ -31,11 +31,11 @@ impl Asker {
             Self::Page(path) => Redirect::to(&path).into_response(),
         }
     }
+}
 
-    /// Answers a call about something that isn't there.
-    pub(super) fn missing(self, what: &str) -> Response {
-        (StatusCode::NOT_FOUND, Json(json!({"message": what}))).into_response()
-    }
+/// Answers a call about something that isn't there.
+pub(super) fn missing(what: &str) -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({"message": what}))).into_response()
 }
 
 /// Answers a call whose values can't be.
@@ -50,6 +50,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Given<T> {
         let headers = request.headers().clone();
         let is_form = text(&headers, &header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded");
         let body = Bytes::from_request(request, state).await.map_err(IntoResponse::into_response)?;
+        // `curl -d` calls everything a form.
+        let is_form = is_form && !body.trim_ascii_start().starts_with(b"{");
         let value = if is_form { form(&body) } else { json(&body) };
         let asker = if is_form { Asker::Page(back(&headers)) } else { Asker::Program };
         Ok(Self { value: value.map_err(|reason| refused(&reason))?, asker })

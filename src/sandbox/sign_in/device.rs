@@ -26,7 +26,8 @@ pub(in crate::sandbox) enum Confirmation {
 /// A sign-in that waits for a person.
 #[derive(Debug, Clone)]
 pub(in crate::sandbox) struct DeviceCode {
-    device_code: String,
+    /// What the program asks with, once the person has confirmed the other.
+    secret: String,
     pub(in crate::sandbox) user_code: String,
     /// The accounts whose users may confirm it.
     pub(in crate::sandbox) accounts: Vec<usize>,
@@ -59,7 +60,7 @@ pub(super) fn begin(handle: &Handle, endpoint: &Endpoint, form: &Form) -> Result
     let device = handle.with(|world| {
         let user_code = user_code(world.ids.number());
         let device = DeviceCode {
-            device_code: format!("{}{}", world.ids.next(), world.ids.next()).replace('-', ""),
+            secret: format!("{}{}", world.ids.next(), world.ids.next()).replace('-', ""),
             user_code,
             accounts,
             scope: form.text("scope").to_owned(),
@@ -72,7 +73,7 @@ pub(super) fn begin(handle: &Handle, endpoint: &Endpoint, form: &Form) -> Result
     });
     let address = format!("{}sandbox/device", handle.url());
     Ok(Json(json!({
-        "device_code": device.device_code,
+        "device_code": device.secret,
         "user_code": device.user_code,
         "verification_uri": address,
         "expires_in": LIFETIME.num_seconds(),
@@ -92,7 +93,7 @@ pub(super) fn redeem(handle: &Handle, accounts: &[usize], form: &Form) -> Result
     handle.with(|world| {
         let devices = &mut world.sign_ins.devices;
         let code = form.text("device_code");
-        let at = devices.iter().position(|device| device.device_code == code && !code.is_empty());
+        let at = devices.iter().position(|device| device.secret == code && !code.is_empty());
         let unknown = || Refusal::new("invalid_grant", 70018, "Bad verification code.");
         let (at, device) = at.and_then(|at| Some((at, devices.get_mut(at)?))).ok_or_else(unknown)?;
         if now >= device.expires_at {

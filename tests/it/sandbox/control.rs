@@ -36,6 +36,9 @@ async fn faults_are_counted_rated_and_cleared() {
 
     let (_, counted) = setup.control("faults", json!({"fault": "throttled", "times": 2})).await;
     let (_, rated) = setup.control("faults", json!({"fault": "server-error", "rate": 1.0})).await;
+    let curl = setup.client.post(setup.url("sandbox/api/faults")).body(r#" {"fault": "throttled", "times": 0}"#);
+    let curl = curl.header("Content-Type", "application/x-www-form-urlencoded").send().await.unwrap();
+    assert_eq!(super::taken_apart(curl).await.1["faults"]["throttled"], 2);
     let (refused, _) = setup.control("faults", json!({"fault": "server-error", "rate": 2})).await;
     let (unknown, _) = setup.control("faults", json!({"fault": "flood"})).await;
     let path = format!("{MPN}/ScheduledDataset");

@@ -109,7 +109,11 @@ async fn errors_come_in_every_shape_that_was_ever_seen() {
     }
     assert_eq!(ask(Fault::EmptyError).await, (502, false, String::new()));
     assert_eq!(ask(Fault::MfaRequired).await, (401, true, String::new()));
-    setup.sandbox.world.clear_faults();
+    setup.sandbox.world.fault(Fault::MfaRequired);
+    let path = setup.url(&format!("{MPN}/ScheduledDataset"));
+    let refused = setup.client.get(path).bearer_auth(&setup.token).send().await.unwrap();
+    let reason = refused.extensions().get::<hyper::ext::ReasonPhrase>().unwrap();
+    assert_eq!(reason.as_bytes(), b"Unauthorized - MFA required");
     setup.sandbox.world.fault(Fault::DataRedacted);
     assert_eq!(setup.get(&format!("{MPN}/ScheduledDataset")).await.1["dataRedacted"], true);
 }

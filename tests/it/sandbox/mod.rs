@@ -3,7 +3,10 @@
 
 mod api;
 mod catcher;
+mod certificate;
+mod command;
 mod control;
+mod documentation;
 mod executions;
 mod fidelity;
 mod files;
