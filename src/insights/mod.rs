@@ -21,10 +21,12 @@
 
 mod error;
 pub mod language;
+mod link;
 mod pace;
 mod probe;
 #[cfg(test)]
 mod properties;
+mod terms;
 mod token;
 mod wire;
 
@@ -34,20 +36,22 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::outbound::{self, Outbound};
 use crate::secret::{Secret, random_bytes};
 
 pub use error::Error;
+pub use link::SecureLink;
 pub use pace::Pace;
 pub use probe::Probe;
+pub use terms::{ReportTerms, When};
 pub use token::{
     Application, BadCertificate, Certificate, DeviceCode, DeviceProgress, Grant, Proof, Token, TokenVersion,
     begin_device, poll_device, request_token,
 };
-pub use wire::{Dataset, Execution, Progress, Query, Report, SecureLink};
+pub use wire::{Dataset, Execution, Progress, Query, Report};
 
 /// The API closes a test of a query after 100 s; everything else answers sooner.
 const TEST_TIMEOUT: Duration = Duration::from_secs(110);
@@ -87,39 +91,6 @@ impl Program {
             Self::Cmp => "https://api.partnercenter.microsoft.com/insights/v1.1/cmp",
         }
     }
-}
-
-/// What a report is created or updated with.
-#[derive(Debug, Clone)]
-pub struct ReportTerms<'a> {
-    /// At most 256 characters, no `;`.
-    pub name: &'a str,
-    /// At most 256 characters.
-    pub description: Option<&'a str>,
-    /// When and how often, or once at once.
-    pub when: When,
-    /// `csv` or `tsv`.
-    pub format: &'a str,
-    /// Where and how we want to be called.
-    pub callback: Option<(&'a Url, &'a str)>,
-}
-
-/// When a report runs.
-#[derive(Debug, Clone)]
-pub enum When {
-    /// Once, at once, over an optional window of the query.
-    Now(Option<DateTime<Utc>>, Option<DateTime<Utc>>),
-    /// From a start on, every so many hours, so many times or for ever.
-    Every {
-        /// At least four hours ahead.
-        start_at: DateTime<Utc>,
-        /// 4 to 2160.
-        interval_hours: i32,
-        /// For ever when not given.
-        occurrences: Option<i32>,
-        /// No run after it; taken by the marketplace's program only.
-        end_at: Option<DateTime<Utc>>,
-    },
 }
 
 /// Where the data of a query begins and ends, instead of its TIMESPAN.
@@ -198,7 +169,7 @@ impl Api {
 
     /// Creates a report. Not safe to repeat blindly: look for one of ours first.
     pub async fn create_report(&self, query: &QueryId, terms: &ReportTerms<'_>) -> Result<Report, Error> {
-        let mut body = body_of(terms);
+        let mut body = terms::body_of(terms);
         body.insert("QueryId".into(), query.0.clone().into());
         let rows = self.call(Method::POST, "ScheduledReport", Some(Value::Object(body))).await?;
         first(&rows, Report::read)
@@ -207,7 +178,7 @@ impl Api {
     /// Changes a report, all but its query. Whether what is left out stays as it was is not documented: say everything.
     pub async fn update_report(&self, id: &ReportId, terms: &ReportTerms<'_>) -> Result<Option<Report>, Error> {
         let path = format!("ScheduledReport/{}", encoded(&id.0));
-        let rows = self.call(Method::PUT, &path, Some(Value::Object(body_of(terms)))).await?;
+        let rows = self.call(Method::PUT, &path, Some(Value::Object(terms::body_of(terms)))).await?;
         Ok(rows.iter().find_map(Report::read))
     }
 
@@ -334,44 +305,6 @@ impl Api {
 /// A time as the API wants it: UTC, whole seconds.
 pub fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-fn body_of(terms: &ReportTerms<'_>) -> Map<String, Value> {
-    let mut body = Map::new();
-    let mut put = |name: &str, value: Value| {
-        body.insert(name.into(), value);
-    };
-    put("ReportName", terms.name.into());
-    if let Some(description) = terms.description {
-        put("Description", description.into());
-    }
-    put("Format", terms.format.into());
-    match terms.when {
-        When::Now(start, end) => {
-            put("ExecuteNow", true.into());
-            if let Some(start) = start {
-                put("QueryStartTime", time(start).into());
-            }
-            if let Some(end) = end {
-                put("QueryEndTime", time(end).into());
-            }
-        }
-        When::Every { start_at, interval_hours, occurrences, end_at } => {
-            put("StartTime", time(start_at).into());
-            put("RecurrenceInterval", interval_hours.into());
-            if let Some(occurrences) = occurrences {
-                put("RecurrenceCount", occurrences.into());
-            }
-            if let Some(end_at) = end_at {
-                put("EndTime", time(end_at).into());
-            }
-        }
-    }
-    if let Some((url, method)) = terms.callback {
-        put("CallbackUrl", url.as_str().into());
-        put("CallbackMethod", method.into());
-    }
-    body
 }
 
 fn first<T>(rows: &[wire::Fields], read: impl Fn(&wire::Fields) -> Option<T>) -> Result<T, Error> {

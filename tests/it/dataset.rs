@@ -57,6 +57,8 @@ async fn old_datasets_are_given_with_the_reason_when_the_api_cannot_be_asked() {
     let path = format!("/accounts/{}/datasets?refresh=true", it.account().await);
     it.sandbox.world.fault(Fault::ServerError);
     assert_eq!(it.call("GET", &path, None).await.0, 502);
+    // A service that is away is left alone for a moment.
+    it.after(5).await;
     let first = it.get(&path).await;
     assert_eq!(first["problem"], Value::Null);
 

@@ -173,8 +173,17 @@ fn assert_alike(step: &str, told: &Value, expected: &Value) {
     for (name, value) in expected.as_object().unwrap() {
         match value {
             _ if ITS_OWN.contains(&name.as_str()) => assert!(told[name].is_string(), "{step}: {name}"),
-            Value::Array(items) if items.iter().all(Value::is_object) => {
+            Value::Array(items) if items.first().is_some_and(Value::is_object) => {
                 assert_alike(step, &told[name][0], &items[0]);
+            }
+            // Datasets have got more columns since the pages were written.
+            Value::Array(items) if name == "selectableColumns" => {
+                let known = told[name].as_array().unwrap().iter().filter(|column| items.contains(column));
+                assert!(known.eq(items), "{step}: {name}");
+            }
+            // One time of one page lacks its zone.
+            Value::String(time) if name == "createdTime" => {
+                assert_eq!(text(told, "/createdTime").trim_end_matches('Z'), time.trim_end_matches('Z'), "{step}");
             }
             _ => assert_eq!(told[name], *value, "{step}: {name}"),
         }

@@ -149,11 +149,11 @@ pub(super) const DATASETS: &[Dataset] = &[
         program: Program::Mpn,
         name: "DynamicsUsage",
         alias: None,
-        columns: "SubscriptionId SubscriptionStartDate SubscriptionEndDate SubscriptionStatus Month \
+        columns: "PGAMpnId SubscriptionId SubscriptionStartDate SubscriptionEndDate SubscriptionStatus Month \
               RevSumDivisionName RevSumCategoryName SKU SKUId FreeVsPaidSKU SalesModel DetailedSalesModel \
               CustomerName CustomerTenantId CustomerTpid CustomerSegment CustomerMarket MPNId PartnerName \
               PartnerLocation PartnerAttachType AvailableSeats AssignedSeats ActiveSeats DeploymentOpportunity \
-              ActiveUsagePercent PGAMpnId",
+              ActiveUsagePercent",
         metrics: "SubscriptionCount TotalAssignedSeats TotalSoldSeats TotalActiveSeats TotalRevenueAndACR CustomerCount CustomerTenantCount",
         ranges: LONG_RANGES,
         minimum_interval: Some(24),

@@ -17,8 +17,9 @@ async fn each_call_carries_ids_of_its_own_and_an_error_shows_the_one_to_search_f
     it.drain().await;
 
     let calls: Vec<_> = between.taken().into_iter().filter(|taken| !taken.signs_in()).collect();
-    let id = calls[0].header("ms-correlationid").to_owned();
-    assert!(uuid::Uuid::parse_str(&id).is_ok() && uuid::Uuid::parse_str(calls[0].header("ms-requestid")).is_ok());
+    let failed = calls.last().unwrap();
+    let id = failed.header("ms-correlationid").to_owned();
+    assert!(uuid::Uuid::parse_str(&id).is_ok() && uuid::Uuid::parse_str(failed.header("ms-requestid")).is_ok());
     let failure = it.get(&format!("/reports/{report}")).await["last_failure"].as_str().unwrap().to_owned();
     assert!(failure.contains(&format!("(correlation {id})")), "{failure}");
 

@@ -118,6 +118,7 @@ async fn a_refused_report_shows_the_words_of_the_api_and_a_better_query_makes_it
     // The datasets cannot be had, so nothing is held against the query.
     it.sandbox.world.fault(Fault::ServerError);
     let report = it.post("/reports", wrong).await["id"].as_str().unwrap().to_owned();
+    it.after(5).await;
     it.drain().await;
 
     let shown = it.get(&format!("/reports/{report}")).await;
