@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use super::limits::{INTERVALS, LEAD, MARGIN, MOST_TEXT};
+use super::limits::{INTERVALS, LEAD, MARGIN, MOST_RUNS, MOST_TEXT};
 use super::schedule::{Schedule, next_start};
 use super::{Report, State, query};
 use crate::field::FieldErrors;
@@ -136,6 +136,8 @@ impl Draft {
             }
         }
         errors.expect(self.occurrences.is_none_or(|count| count > 0), "occurrences", "must be at least 1");
+        let few = self.occurrences.is_none_or(|count| count <= MOST_RUNS);
+        errors.expect(few, "occurrences", "must be at most 100000; leave it out for ever");
         let soonest = now + LEAD;
         if self.start_at.is_some_and(|start| start < soonest) {
             errors.add("start_at", format!("must be at least 4 hours ahead: {} or later", rfc3339(soonest)));

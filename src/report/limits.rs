@@ -14,6 +14,8 @@ pub(super) const LEAST_MARGIN: TimeDelta = TimeDelta::minutes(1);
 pub(super) const INTERVALS: RangeInclusive<i32> = 4..=2160;
 /// Characters of a name or a description.
 pub(super) const MOST_TEXT: usize = 256;
+/// Our own: runs of a report; with the longest interval that is thousands of years.
+pub(super) const MOST_RUNS: i32 = 100_000;
 /// Our own: bytes of a query.
 pub(super) const LONGEST_QUERY: usize = 20_000;
 /// Queries of a user, without the system's.

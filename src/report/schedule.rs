@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::limits::{LEAD, LEAST_MARGIN, MARGIN};
+use super::limits::{LEAD, LEAST_MARGIN, MARGIN, MOST_RUNS};
 
 /// More lost runs than this are not listed.
 const MOST_LISTED: i64 = 10;
@@ -31,7 +31,12 @@ impl Schedule {
         occurrences: Option<i32>,
         end_at: Option<DateTime<Utc>>,
     ) -> Self {
-        Self { start_at, interval: TimeDelta::hours(interval_hours.max(1).into()), occurrences, end_at }
+        Self {
+            start_at,
+            interval: TimeDelta::hours(interval_hours.max(1).into()),
+            occurrences: occurrences.map(|count| count.min(MOST_RUNS)),
+            end_at,
+        }
     }
 
     /// How many runs have happened until `now`.
@@ -161,5 +166,12 @@ mod tests {
         assert!(often.lost(hours(5), hours(8)).is_empty());
         assert_eq!(often.lost(hours(5), hours(500)).len(), 10);
         assert!(Schedule { occurrences: Some(1), ..often }.lost(hours(5), hours(500)).is_empty());
+    }
+
+    #[test]
+    fn a_count_that_no_calendar_holds_is_cut() {
+        let start: DateTime<Utc> = "2026-01-06T12:00:00Z".parse().unwrap();
+
+        assert!(Schedule::new(start, 2160, Some(i32::MAX), None).last().is_some());
     }
 }
