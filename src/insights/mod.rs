@@ -18,6 +18,7 @@
 //! | `DELETE ScheduledReport/{id}` | [`Api::delete_report`] | gone already |
 //! | `PUT ScheduledReport/pause/{id}`, `…/resume/{id}` | [`Api::pause`], [`Api::resume`] | an error |
 //! | `GET ScheduledReport/execution/{id}` | [`Api::executions`] | none yet |
+#![doc = include_str!("covered.md")]
 
 mod error;
 pub mod language;

@@ -9,6 +9,7 @@ mod callback;
 mod channel;
 mod client;
 mod config;
+mod coverage;
 mod dashboard;
 mod dataset;
 mod demo;
