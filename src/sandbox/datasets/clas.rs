@@ -3,216 +3,135 @@
 //! Facts of the documentation of 2021 to 2023, spelled as there, the misspelled ones too.
 
 use super::{Dataset, LIFETIME_ONLY, SystemQuery};
-use crate::sandbox::world::Program;
+
+/// Who the customer is; all of them begin so.
+const CUSTOMER: &str = "MPNID PartnerName CustomerID DUNSNumber AccountName Domain OrgSize Industry Vertical Area Subsidiary \
+     SalesTerritory City State PostalCode Country Segment SubSegment SMCTypeSummary IsNonProfit";
+/// What the propensities for Microsoft 365 and for Surface are both made of.
+const DEVICES: &str = "DigitalWorkforce3rdPartyHostingService \
+     DigitalWorkforceAcquirenewcustomerstoMicrosoftHighPropensityProspectforM365ActNowEvaluate \
+     DigitalWorkforceM365A3targetedforA5 DigitalWorkforceSkypeforBusiness \
+     DigitalWorkforceOnPremAcquisitionCurrentVersion DigitalWorkforceOnPremAcquisitionEOS \
+     DigitalWorkforceTransitionCustomerCompeteZoomwithM365 \
+     DigitalWorkforceTransitionCustomerCompeteZoomwithoutM365 \
+     DigitalWorkforceTransitionCustomerCompeteGoogleWorkspace DigitalWorkforceUpsellexistingcloudcustomerIntune \
+     DigitalWorkforceUpsellexistingcloudcustomerM365BBBScustomerstargetedforM365BP \
+     DigitalWorkforceUpsellexistingcloudcustomerM365E3targetedforM365E5 \
+     DigitalWorkforceUpsellexistingcloudcustomerTargetExchangeonline \
+     NextGenWindowsExperiencesCompeteAmazonWorkspaceAWSWorkspaces NextGenWindowsExperiencesCompeteCitrix \
+     NextGenWindowsExperiencesCompeteGoogleDaaScompeteitopiaNutanixFrameWorkspot \
+     NextGenWindowsExperiencesCompeteVmwareHorizons \
+     NextGenWindowsExperiencesCustomerhashardwareandalsoaddlastHWpurchase3years \
+     NextGenWindowsExperiencesCustomerhasW10ProorearlierversionsW11ProTargetW365 \
+     CustomerswithWindowsProendpointsWindows10EnterpriseE3EMSE3orMicrosoft365F3E3E5BPTargetforW365 \
+     NextGenWindowsExperiencesGoogleWorkspacecustomerswithoutWindows \
+     UserswithnonWindowsProendpointsWindowsVDAE3EMSE3orMicrosoft365F3E3F5BPTargetW365 \
+     RefreshyourDevicesBusinessPremiumESKUAttach50 RefreshyourDevicesEDUforSurface \
+     RefreshyourDevicesSurfaceDevices25purchasedinthelast3years RefreshyourDevicesTargetSurfaceforBS \
+     RefreshyourDevicesTeamsMeetingPresence50 SeamlessSecurityTransitionCustomerCompeteEndpointSecurityMDB \
+     SeamlessSecurityUpsellexistingcloudcustomerCompeteEndpointSecurityMDB \
+     SeamlessSecurityUpsellexistingcloudcustomerCompeteGoogleWorkspace \
+     SeamlessSecurityUpsellexistingcloudcustomerM365BBBScustomerstargetedforM365BP \
+     SeamlessSecurityUpsellexistingcloudcustomerOnPremAcquisitionCurrentVersion \
+     SeamlessSecurityUpsellexistingcloudcustomerTargetExchangeOnline M365Cluster M365Fit M365Intent \
+     SurfaceCluster SurfaceFit SurfaceIntent M365UpsellCustomer HasGoogle HasAWS HasEA HasOpen \
+     Transactedinthelast36months";
 
 pub(super) const DATASETS: &[Dataset] = &[
     Dataset {
-        program: Program::Mpn,
-        name: "CLASAgreementRenewalsPropensity",
-        alias: None,
-        columns: "MPNID PartnerName CustomerID DUNSNumber AccountName Domain OrgSize Industry Vertical Area \
-              Subsidiary SalesTerritory City State PostalCode Country Segment SubSegment SMCTypeSummary \
-              IsNonProfit HasGoogle HasAWS AzureCluster D365FOCluster D365CECluster D365BCCluster M365Cluster \
-              PowerAppsCluster LicenseProgram AgreementID AgreementEndDate ExpirationType ExpiringRevenue HasEA \
-              HasOpen M365UpsellCustomer RevSumDivisionName TransactedInTheLast36Months",
-        metrics: "",
+        columns: &[
+            CUSTOMER,
+            "HasGoogle HasAWS AzureCluster D365FOCluster D365CECluster D365BCCluster M365Cluster PowerAppsCluster \
+         LicenseProgram AgreementID AgreementEndDate ExpirationType ExpiringRevenue HasEA HasOpen \
+         M365UpsellCustomer RevSumDivisionName TransactedInTheLast36Months",
+        ],
         ranges: LIFETIME_ONLY,
-        minimum_interval: Some(24),
-        queries: &[SystemQuery {
-            id: "c4fc87ac-4cca-44cd-bf4d-835ac513f9ee",
-            name: "CLASAgreementRenewalsPropensity",
-            columns: "",
-            conditions: "",
-            range: None,
-        }],
+        queries: &[SystemQuery { range: None, ..SystemQuery::of("c4fc87ac-4cca-44cd-bf4d-835ac513f9ee") }],
+        ..Dataset::mpn("CLASAgreementRenewalsPropensity")
     },
     Dataset {
-        program: Program::Mpn,
-        name: "CLASAzurePropensity",
-        alias: None,
-        columns: "MPNID PartnerName CustomerID DUNSNumber AccountName Domain OrgSize Industry Vertical Area \
-              Subsidiary SalesTerritory City State PostalCode Country Segment SubSegment SMCTypeSummary \
-              IsNonProfit \
-              DataAIInnovatewithAIandcloudscaledatabasesineveryappBuildnewintelligentcloudnativeapplications \
-              DataAIMigrateandmodernizeyourdatacenterSQLServerIBCurrentVersion \
-              DataAIMigrateandmodernizeyourdatacenterSQLServerIBEOS \
-              DataAIMigrateandmodernizeyourdatacenterSQLServer2012IBEOS \
-              DataAIMigrateandmodernizeyourdatacenterHomogenousmigrationofPostgreSQLandMySQLtoAzure \
-              DataAIMigrateandmodernizeyourdatacenterMigrateSQLServertoAzureSQLManagedInstanceandVMs \
-              RealtimeanalyticswithSynapseLinkPBIforlandeddataplatformworkloads \
-              DataAIPowerbusinessdecisionswithCloudScaleAnalyticsMigrationOnPremDWMigrationtoAzureSynapse \
-              DataAIPowerbusinessdecisionswithCloudScaleAnalyticsMigrationOnPremHadoopMigrationtoAzureDatabricks \
-              NetNewWinNewAnalyticUseCaseswithSynapseandPBIandAML \
-              DigitalAppInnovationAccelerateinnovationwithLowCodeBuildandmodernizelineofbusinessapplications \
-              AcceleratesoftwaredeliverythroughDevSecOpswithGitHubandVisualStudio \
-              DigitalAppInnovationEnabledeveloperproductivityandAccelerateDeliveryDrivedeveloperengagement \
-              BuildcloudnativeappswithKubernetesServerlessanddataModernizeAppswAKS \
-              BuildcloudnativeappswithKubernetesServerlessanddataModernizeAppswRHOpenShiftHighConsumingLinuxIBISV \
-              DigitalAppInnovationInnovateandscalewithcloudnativeappsDrivedeveloperengagement \
-              DigitalAppInnovationModernizeenterpriseapplicationsModernizeNETappswithdata \
-              DigitalAppInnovationModernizeenterpriseapplicationsModernizeJavaappswithdata \
-              HighPropensityHighPropensity DevelopoperateandsecurewithAzureArcArcenabledservicesandAzureStackHCI \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsAttachMonitorStorageNetworkingandSecurity \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsWindowsServerIBCurrentVersion \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsWindowsServerIBEOS \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsWindowsServer2012IBEOS \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsMigrateandmodernizeLinuxOSSDBtoAzure \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsMigrateandmodernizeVMwaretoAVS \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsMigrateandmodernizeWindowsServerSQLtoAzure \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsModernizeVDItoAVDMigrateCitrixIB \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsModernizeVDItoAVDMigrateVMWareIB \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsModernizeVDItoAVDCrossSellMWtoAzureWVD \
-              InfraMigrateandModernizeyourInfrastructureandworkloadsModernizeVDItoAVDRDSIB \
-              InfraModernizeSAPontheMicrosoftCloudExtendandinnovateSAPwithMicrosoftCloudservices \
-              InfraModernizeSAPontheMicrosoftCloudMigrateandmodernizetoS4HANAviaRISEwithSAPorAzurenative \
-              ExtendEdgeInferencingwithcloudbasedmodeltrainingusingAzureAIInfrastructure \
-              InfraModernizeyourworkloadswithAzureatanyscalewithHPCAIExtendtoAVDworkloadsrequiringGPUrendering \
-              InfraModernizeyourworkloadswithAzureatanyscalewithHPCAIModernizeHPCworkloadswithAzureHPCAI \
-              AttachAzureBackupandASRtoeveryproductionVMnewandgoback \
-              InfraProtectyourdataandensurebusinessresiliencywithBCDRBackuponpremdataandSaaSdatatoAzure \
-              SecurityDefendAgainstThreatswithSIEMXDRDriveSIEMXDRtomodernizesecurityopcenter \
-              SecuritySecureMultiCloudInfrastructureCloudworkloadprotectionDefenderAttachinWindowsMigration \
-              SecuritySecureMultiCloudInfrastructureCloudworkloadprotectionWellArchitectedSecurityGoBack \
-              AzureFit AzureIntent AzureCluster WindowsServerDataCenter_HasOpenRenewal \
-              WindowsServerStandard_HasOpenRenewal HasGoogle HasAWS HasEA HasOpen NumberofExistingWorkloads \
-              ExistingWorkloads NumberofRecommendedWorkloads RecommendedWorkloads Transactedinthelast36months",
-        metrics: "",
+        columns: &[
+            CUSTOMER,
+            "DataAIInnovatewithAIandcloudscaledatabasesineveryappBuildnewintelligentcloudnativeapplications \
+         DataAIMigrateandmodernizeyourdatacenterSQLServerIBCurrentVersion \
+         DataAIMigrateandmodernizeyourdatacenterSQLServerIBEOS \
+         DataAIMigrateandmodernizeyourdatacenterSQLServer2012IBEOS \
+         DataAIMigrateandmodernizeyourdatacenterHomogenousmigrationofPostgreSQLandMySQLtoAzure \
+         DataAIMigrateandmodernizeyourdatacenterMigrateSQLServertoAzureSQLManagedInstanceandVMs \
+         RealtimeanalyticswithSynapseLinkPBIforlandeddataplatformworkloads \
+         DataAIPowerbusinessdecisionswithCloudScaleAnalyticsMigrationOnPremDWMigrationtoAzureSynapse \
+         DataAIPowerbusinessdecisionswithCloudScaleAnalyticsMigrationOnPremHadoopMigrationtoAzureDatabricks \
+         NetNewWinNewAnalyticUseCaseswithSynapseandPBIandAML \
+         DigitalAppInnovationAccelerateinnovationwithLowCodeBuildandmodernizelineofbusinessapplications \
+         AcceleratesoftwaredeliverythroughDevSecOpswithGitHubandVisualStudio \
+         DigitalAppInnovationEnabledeveloperproductivityandAccelerateDeliveryDrivedeveloperengagement \
+         BuildcloudnativeappswithKubernetesServerlessanddataModernizeAppswAKS \
+         BuildcloudnativeappswithKubernetesServerlessanddataModernizeAppswRHOpenShiftHighConsumingLinuxIBISV \
+         DigitalAppInnovationInnovateandscalewithcloudnativeappsDrivedeveloperengagement \
+         DigitalAppInnovationModernizeenterpriseapplicationsModernizeNETappswithdata \
+         DigitalAppInnovationModernizeenterpriseapplicationsModernizeJavaappswithdata \
+         HighPropensityHighPropensity DevelopoperateandsecurewithAzureArcArcenabledservicesandAzureStackHCI \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsAttachMonitorStorageNetworkingandSecurity \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsWindowsServerIBCurrentVersion \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsWindowsServerIBEOS \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsWindowsServer2012IBEOS \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsMigrateandmodernizeLinuxOSSDBtoAzure \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsMigrateandmodernizeVMwaretoAVS \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsMigrateandmodernizeWindowsServerSQLtoAzure \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsModernizeVDItoAVDMigrateCitrixIB \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsModernizeVDItoAVDMigrateVMWareIB \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsModernizeVDItoAVDCrossSellMWtoAzureWVD \
+         InfraMigrateandModernizeyourInfrastructureandworkloadsModernizeVDItoAVDRDSIB \
+         InfraModernizeSAPontheMicrosoftCloudExtendandinnovateSAPwithMicrosoftCloudservices \
+         InfraModernizeSAPontheMicrosoftCloudMigrateandmodernizetoS4HANAviaRISEwithSAPorAzurenative \
+         ExtendEdgeInferencingwithcloudbasedmodeltrainingusingAzureAIInfrastructure \
+         InfraModernizeyourworkloadswithAzureatanyscalewithHPCAIExtendtoAVDworkloadsrequiringGPUrendering \
+         InfraModernizeyourworkloadswithAzureatanyscalewithHPCAIModernizeHPCworkloadswithAzureHPCAI \
+         AttachAzureBackupandASRtoeveryproductionVMnewandgoback \
+         InfraProtectyourdataandensurebusinessresiliencywithBCDRBackuponpremdataandSaaSdatatoAzure \
+         SecurityDefendAgainstThreatswithSIEMXDRDriveSIEMXDRtomodernizesecurityopcenter \
+         SecuritySecureMultiCloudInfrastructureCloudworkloadprotectionDefenderAttachinWindowsMigration \
+         SecuritySecureMultiCloudInfrastructureCloudworkloadprotectionWellArchitectedSecurityGoBack AzureFit \
+         AzureIntent AzureCluster WindowsServerDataCenter_HasOpenRenewal WindowsServerStandard_HasOpenRenewal \
+         HasGoogle HasAWS HasEA HasOpen NumberofExistingWorkloads ExistingWorkloads NumberofRecommendedWorkloads \
+         RecommendedWorkloads Transactedinthelast36months",
+        ],
         ranges: LIFETIME_ONLY,
-        minimum_interval: Some(24),
-        queries: &[SystemQuery {
-            id: "9a18bd70-8f90-4bd2-8266-5f6e453e3ee7",
-            name: "CLASAzurePropensity",
-            columns: "",
-            conditions: "",
-            range: None,
-        }],
+        queries: &[SystemQuery { range: None, ..SystemQuery::of("9a18bd70-8f90-4bd2-8266-5f6e453e3ee7") }],
+        ..Dataset::mpn("CLASAzurePropensity")
     },
     Dataset {
-        program: Program::Mpn,
-        name: "CLASD365Propensity",
-        alias: None,
-        columns: "MPNID PartnerName CustomerID DUNSNumber AccountName Domain OrgSize Industry Vertical Area \
-              Subsidiary SalesTerritory City State PostalCode Country Segment SubSegment SMCTypeSummary \
-              IsNonProfit \
-              AccelerateInnovationwithLowCodeDynamicsCompeteBaseMendixOutsystemsSalesforcePowerAppsPowerAutomateModel \
-              ConnectedSalesMarketingUnlockDatatoMaximizeSalesImpact \
-              EnableaResilientSustainableSupplyChainCrossSellD365SupplyChainAndOrRetailCommercetoexistingD365Sales \
-              CrossSellD365SupplyChainAndOrRetailCommercetoexistingD365SalesandOracleorSAPCustomers \
-              WinandActivateFirstD365WorkloadasD365SupplyChainwithNonOracleSAPERPCustomers \
-              ModernizetheServiceExperienceD365CustomerServicesandD365FieldServicesD365SalesPropensity \
-              OptimizeFinancialOperatingModelsDynamicsOnPremInstallBaseGreatPlainsBCFinancePropensityModel \
-              OptimizeFinancialOperatingModelsDynamicsOnPremInstallBaseNavisionBCFinancePropensityModel \
-              OptimizeFinancialOperatingModelsDynamicsOnPremInstallBaseOthersBCFinancePropensityModel \
-              OptimizeFinancialOperatingModelsDynamicsOnPremInstallBaseSolomonBCFinancePropensityModel \
-              OptimizeFinancialOperatingModelsTransformBusinessOperationsExperience D365BCCluster D365BCFit \
-              D365BCIntent D365FOCluster D365FOFit D365FOIntent D365CECluster D365CEFit D365CEIntent \
-              PowerAppsCluster PowerAppsFit PowerAppsIntent DynamicsOnPremAXorCRM_HasOpenRenewal \
-              M365UpsellCustomer HasGoogle HasAWS HasEA HasOpen Transactedinthelast36months",
-        metrics: "",
+        columns: &[
+            CUSTOMER,
+            "AccelerateInnovationwithLowCodeDynamicsCompeteBaseMendixOutsystemsSalesforcePowerAppsPowerAutomateModel \
+         ConnectedSalesMarketingUnlockDatatoMaximizeSalesImpact \
+         EnableaResilientSustainableSupplyChainCrossSellD365SupplyChainAndOrRetailCommercetoexistingD365Sales \
+         CrossSellD365SupplyChainAndOrRetailCommercetoexistingD365SalesandOracleorSAPCustomers \
+         WinandActivateFirstD365WorkloadasD365SupplyChainwithNonOracleSAPERPCustomers \
+         ModernizetheServiceExperienceD365CustomerServicesandD365FieldServicesD365SalesPropensity \
+         OptimizeFinancialOperatingModelsDynamicsOnPremInstallBaseGreatPlainsBCFinancePropensityModel \
+         OptimizeFinancialOperatingModelsDynamicsOnPremInstallBaseNavisionBCFinancePropensityModel \
+         OptimizeFinancialOperatingModelsDynamicsOnPremInstallBaseOthersBCFinancePropensityModel \
+         OptimizeFinancialOperatingModelsDynamicsOnPremInstallBaseSolomonBCFinancePropensityModel \
+         OptimizeFinancialOperatingModelsTransformBusinessOperationsExperience D365BCCluster D365BCFit \
+         D365BCIntent D365FOCluster D365FOFit D365FOIntent D365CECluster D365CEFit D365CEIntent PowerAppsCluster \
+         PowerAppsFit PowerAppsIntent DynamicsOnPremAXorCRM_HasOpenRenewal M365UpsellCustomer HasGoogle HasAWS \
+         HasEA HasOpen Transactedinthelast36months",
+        ],
         ranges: LIFETIME_ONLY,
-        minimum_interval: Some(24),
-        queries: &[SystemQuery {
-            id: "258fdcac-6e9c-4072-af27-b1b3d97be16c",
-            name: "CLASD365Propensity",
-            columns: "",
-            conditions: "",
-            range: None,
-        }],
+        queries: &[SystemQuery { range: None, ..SystemQuery::of("258fdcac-6e9c-4072-af27-b1b3d97be16c") }],
+        ..Dataset::mpn("CLASD365Propensity")
     },
     Dataset {
-        program: Program::Mpn,
-        name: "CLASM365Propensity",
-        alias: None,
-        columns: "MPNID PartnerName CustomerID DUNSNumber AccountName Domain OrgSize Industry Vertical Area \
-              Subsidiary SalesTerritory City State PostalCode Country Segment SubSegment SMCTypeSummary \
-              IsNonProfit DigitalWorkforce3rdPartyHostingService \
-              DigitalWorkforceAcquirenewcustomerstoMicrosoftHighPropensityProspectforM365ActNowEvaluate \
-              DigitalWorkforceM365A3targetedforA5 DigitalWorkforceSkypeforBusiness \
-              DigitalWorkforceOnPremAcquisitionCurrentVersion DigitalWorkforceOnPremAcquisitionEOS \
-              DigitalWorkforceTransitionCustomerCompeteZoomwithM365 \
-              DigitalWorkforceTransitionCustomerCompeteZoomwithoutM365 \
-              DigitalWorkforceTransitionCustomerCompeteGoogleWorkspace \
-              DigitalWorkforceUpsellexistingcloudcustomerIntune \
-              DigitalWorkforceUpsellexistingcloudcustomerM365BBBScustomerstargetedforM365BP \
-              DigitalWorkforceUpsellexistingcloudcustomerM365E3targetedforM365E5 \
-              DigitalWorkforceUpsellexistingcloudcustomerTargetExchangeonline \
-              NextGenWindowsExperiencesCompeteAmazonWorkspaceAWSWorkspaces \
-              NextGenWindowsExperiencesCompeteCitrix \
-              NextGenWindowsExperiencesCompeteGoogleDaaScompeteitopiaNutanixFrameWorkspot \
-              NextGenWindowsExperiencesCompeteVmwareHorizons \
-              NextGenWindowsExperiencesCustomerhashardwareandalsoaddlastHWpurchase3years \
-              NextGenWindowsExperiencesCustomerhasW10ProorearlierversionsW11ProTargetW365 \
-              CustomerswithWindowsProendpointsWindows10EnterpriseE3EMSE3orMicrosoft365F3E3E5BPTargetforW365 \
-              NextGenWindowsExperiencesGoogleWorkspacecustomerswithoutWindows \
-              UserswithnonWindowsProendpointsWindowsVDAE3EMSE3orMicrosoft365F3E3F5BPTargetW365 \
-              RefreshyourDevicesBusinessPremiumESKUAttach50 RefreshyourDevicesEDUforSurface \
-              RefreshyourDevicesSurfaceDevices25purchasedinthelast3years RefreshyourDevicesTargetSurfaceforBS \
-              RefreshyourDevicesTeamsMeetingPresence50 \
-              SeamlessSecurityTransitionCustomerCompeteEndpointSecurityMDB \
-              SeamlessSecurityUpsellexistingcloudcustomerCompeteEndpointSecurityMDB \
-              SeamlessSecurityUpsellexistingcloudcustomerCompeteGoogleWorkspace \
-              SeamlessSecurityUpsellexistingcloudcustomerM365BBBScustomerstargetedforM365BP \
-              SeamlessSecurityUpsellexistingcloudcustomerOnPremAcquisitionCurrentVersion \
-              SeamlessSecurityUpsellexistingcloudcustomerTargetExchangeOnline M365Cluster M365Fit M365Intent \
-              SurfaceCluster SurfaceFit SurfaceIntent M365UpsellCustomer HasGoogle HasAWS HasEA HasOpen \
-              Transactedinthelast36months",
-        metrics: "",
+        columns: &[CUSTOMER, DEVICES],
         ranges: LIFETIME_ONLY,
-        minimum_interval: Some(24),
-        queries: &[SystemQuery {
-            id: "fbe00e32-fdde-4465-b3e4-41bbd021a130",
-            name: "CLASM365Propensity",
-            columns: "",
-            conditions: "",
-            range: None,
-        }],
+        queries: &[SystemQuery { range: None, ..SystemQuery::of("fbe00e32-fdde-4465-b3e4-41bbd021a130") }],
+        ..Dataset::mpn("CLASM365Propensity")
     },
     Dataset {
-        program: Program::Mpn,
-        name: "CLASSurfacePropensity",
-        alias: None,
-        columns: "MPNID PartnerName CustomerID DUNSNumber AccountName Domain OrgSize Industry Vertical Area \
-              Subsidiary SalesTerritory City State PostalCode Country Segment SubSegment SMCTypeSummary \
-              IsNonProfit DigitalWorkforce3rdPartyHostingService \
-              DigitalWorkforceAcquirenewcustomerstoMicrosoftHighPropensityProspectforM365ActNowEvaluate \
-              DigitalWorkforceM365A3targetedforA5 DigitalWorkforceSkypeforBusiness \
-              DigitalWorkforceOnPremAcquisitionCurrentVersion DigitalWorkforceOnPremAcquisitionEOS \
-              DigitalWorkforceTransitionCustomerCompeteZoomwithM365 \
-              DigitalWorkforceTransitionCustomerCompeteZoomwithoutM365 \
-              DigitalWorkforceTransitionCustomerCompeteGoogleWorkspace \
-              DigitalWorkforceUpsellexistingcloudcustomerIntune \
-              DigitalWorkforceUpsellexistingcloudcustomerM365BBBScustomerstargetedforM365BP \
-              DigitalWorkforceUpsellexistingcloudcustomerM365E3targetedforM365E5 \
-              DigitalWorkforceUpsellexistingcloudcustomerTargetExchangeonline \
-              NextGenWindowsExperiencesCompeteAmazonWorkspaceAWSWorkspaces \
-              NextGenWindowsExperiencesCompeteCitrix \
-              NextGenWindowsExperiencesCompeteGoogleDaaScompeteitopiaNutanixFrameWorkspot \
-              NextGenWindowsExperiencesCompeteVmwareHorizons \
-              NextGenWindowsExperiencesCustomerhashardwareandalsoaddlastHWpurchase3years \
-              NextGenWindowsExperiencesCustomerhasW10ProorearlierversionsW11ProTargetW365 \
-              CustomerswithWindowsProendpointsWindows10EnterpriseE3EMSE3orMicrosoft365F3E3E5BPTargetforW365 \
-              NextGenWindowsExperiencesGoogleWorkspacecustomerswithoutWindows \
-              UserswithnonWindowsProendpointsWindowsVDAE3EMSE3orMicrosoft365F3E3F5BPTargetW365 \
-              RefreshyourDevicesBusinessPremiumESKUAttach50 RefreshyourDevicesEDUforSurface \
-              RefreshyourDevicesSurfaceDevices25purchasedinthelast3years RefreshyourDevicesTargetSurfaceforBS \
-              RefreshyourDevicesTeamsMeetingPresence50 \
-              SeamlessSecurityTransitionCustomerCompeteEndpointSecurityMDB \
-              SeamlessSecurityUpsellexistingcloudcustomerCompeteEndpointSecurityMDB \
-              SeamlessSecurityUpsellexistingcloudcustomerCompeteGoogleWorkspace \
-              SeamlessSecurityUpsellexistingcloudcustomerM365BBBScustomerstargetedforM365BP \
-              SeamlessSecurityUpsellexistingcloudcustomerOnPremAcquisitionCurrentVersion \
-              SeamlessSecurityUpsellexistingcloudcustomerTargetExchangeOnline M365Cluster M365Fit M365Intent \
-              SurfaceCluster SurfaceFit SurfaceIntent M365UpsellCustomer HasGoogle HasAWS HasEA HasOpen \
-              Transactedinthelast36months",
-        metrics: "",
+        columns: &[CUSTOMER, DEVICES],
         ranges: LIFETIME_ONLY,
-        minimum_interval: Some(24),
-        queries: &[SystemQuery {
-            id: "ba339743-7594-439f-bb01-1a2e754df7b7",
-            name: "CLASSurfacePropensity",
-            columns: "",
-            conditions: "",
-            range: None,
-        }],
+        queries: &[SystemQuery { range: None, ..SystemQuery::of("ba339743-7594-439f-bb01-1a2e754df7b7") }],
+        ..Dataset::mpn("CLASSurfacePropensity")
     },
 ];

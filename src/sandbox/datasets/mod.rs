@@ -27,7 +27,7 @@ pub(super) struct Dataset {
     /// Another name that queries may use and lists don't show.
     alias: Option<&'static str>,
     /// With blanks between them.
-    columns: &'static str,
+    columns: &'static [&'static str],
     metrics: &'static str,
     pub(super) ranges: &'static [&'static str],
     /// In hours; only mpn tells it.
@@ -39,16 +39,36 @@ pub(super) struct Dataset {
 #[derive(Debug)]
 struct SystemQuery {
     id: &'static str,
+    /// None: the dataset's.
     name: &'static str,
-    /// With blanks between them; none: all of the dataset's.
-    columns: &'static str,
+    /// The dataset's columns that it leaves out, with blanks between them.
+    without: &'static str,
     conditions: &'static str,
     range: Option<&'static str>,
 }
 
 impl Dataset {
+    /// As most of Partner Insights are.
+    const fn mpn(name: &'static str) -> Self {
+        Self {
+            program: Program::Mpn,
+            name,
+            alias: None,
+            columns: &[],
+            metrics: "",
+            ranges: LONG_RANGES,
+            minimum_interval: Some(24),
+            queries: &[],
+        }
+    }
+
+    /// As those of commercial marketplace analytics are.
+    const fn cmp(name: &'static str) -> Self {
+        Self { program: Program::Cmp, ranges: ISV_RANGES, minimum_interval: None, ..Self::mpn(name) }
+    }
+
     pub(super) fn columns(&self) -> impl Iterator<Item = &'static str> {
-        self.columns.split_whitespace()
+        self.columns.iter().flat_map(|columns| columns.split_whitespace())
     }
 
     pub(super) fn metrics(&self) -> impl Iterator<Item = &'static str> {
@@ -63,6 +83,13 @@ impl Dataset {
     fn column(&self, wanted: &str) -> Result<String, Refusal> {
         let known = self.columns().chain(self.metrics()).find(|known| known.eq_ignore_ascii_case(wanted));
         known.map(str::to_owned).ok_or_else(|| Refusal::bad("Incorrect column name"))
+    }
+}
+
+impl SystemQuery {
+    /// All columns of the last six months.
+    const fn of(id: &'static str) -> Self {
+        Self { id, name: "", without: "", conditions: "", range: Some("LAST_6_MONTHS") }
     }
 }
 
@@ -103,8 +130,8 @@ pub(super) fn system_queries() -> Vec<Query> {
 }
 
 fn system_query(dataset: &Dataset, query: &SystemQuery) -> Query {
-    let columns = if query.columns.is_empty() { dataset.columns } else { query.columns };
-    let columns = columns.split_whitespace().collect::<Vec<_>>().join(",");
+    let without: Vec<&str> = query.without.split_whitespace().collect();
+    let columns = dataset.columns().filter(|column| !without.contains(column)).collect::<Vec<_>>().join(",");
     let mut text = format!("SELECT {columns} FROM {}", dataset.alias.unwrap_or(dataset.name));
     if !query.conditions.is_empty() {
         text = format!("{text} {}", query.conditions);
@@ -115,7 +142,7 @@ fn system_query(dataset: &Dataset, query: &SystemQuery) -> Query {
     Query {
         id: query.id.to_owned(),
         program: dataset.program,
-        name: query.name.to_owned(),
+        name: if query.name.is_empty() { dataset.name } else { query.name }.to_owned(),
         description: None,
         text,
         account: None,
