@@ -13,7 +13,7 @@ use super::address::Addresses;
 use super::drift::{Difference, Finding, judge};
 use super::limits::{LEAD, MARGIN};
 use super::schedule::next_start;
-use super::store::comparisons::{self, Claimed};
+use super::store::comparisons::{self, Again, Claimed};
 use super::{Report, Schedule, State, There, ending};
 use crate::account;
 use crate::account::session::{CallError, Sessions};
@@ -104,7 +104,7 @@ impl Compare {
             }
             Finding::Moved => match avoidable_loss(report, now) {
                 Some(run) => again = Some(run + AFTER_RUN),
-                None => comparisons::amend(&mut tx, report, now).await?,
+                None => comparisons::settle_again(&mut tx, report, Again::Change, now).await?,
             },
             Finding::Drifted(differences) => self.drifted(&mut tx, report, (remote, differences)).await?,
             Finding::Over => ending::over(&mut tx, &self.clock, report).await?,
@@ -136,7 +136,7 @@ impl Compare {
         event::store::append(conn, &self.clock, fact).await?;
         let ended = differences.iter().any(Difference::needs_a_new_one) && remote.is_some();
         if ended && report.recreate {
-            comparisons::remake(conn, report, now).await?;
+            comparisons::settle_again(conn, report, Again::Remake, now).await?;
         }
         Ok(())
     }

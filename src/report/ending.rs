@@ -9,7 +9,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::Report;
-use super::store::{comparisons, expected};
+use super::store::comparisons::{self, Again};
+use super::store::expected;
 use crate::clock::Clock;
 use crate::db::Stored;
 use crate::event::{self, About, Fact, Kind};
@@ -19,7 +20,7 @@ use crate::id::ReportId;
 pub(super) async fn over(conn: &mut PgConnection, clock: &Clock, report: &Report) -> Stored<()> {
     let now = clock.now();
     if report.recreate {
-        return comparisons::make_anew(conn, report, now).await;
+        return comparisons::settle_again(conn, report, Again::Restart, now).await;
     }
     let Some(remote) = report.remote_id.as_ref().map(|id| &id.0) else { return Ok(()) };
     if !comparisons::end(conn, report, now).await? {

@@ -136,45 +136,36 @@ pub(in super::super) async fn found(
     Ok(since.flatten())
 }
 
-/// Has a report changed there.
-pub(in super::super) async fn amend(conn: &mut PgConnection, read: &Report, now: DateTime<Utc>) -> Stored<()> {
-    sqlx::query!(
-        "update reports set amend = true, settle_at = $3, settle_tries = 0, compared_at = $3, updated_at = $3
-         where id = $1 and updated_at = $2 and settle_at is null",
-        read.id.0,
-        read.updated_at,
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+/// What shall happen there to a report that is not as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Again {
+    /// It is changed.
+    Change,
+    /// It is made anew, with the runs that are left.
+    Remake,
+    /// It has run for the last time, and is made anew from its first run on.
+    Restart,
 }
 
-/// Has a report made anew there, with the runs that are left.
-pub(in super::super) async fn remake(conn: &mut PgConnection, read: &Report, now: DateTime<Utc>) -> Stored<()> {
+/// Has a report changed or made anew there.
+pub(in super::super) async fn settle_again(
+    conn: &mut PgConnection,
+    read: &Report,
+    again: Again,
+    now: DateTime<Utc>,
+) -> Stored<()> {
     sqlx::query!(
         "update reports
-         set remake = true, drift = null, drift_since = null, settle_at = $3, settle_tries = 0, compared_at = $3, updated_at = $3
-         where id = $1 and updated_at = $2 and settle_at is null",
-        read.id.0,
-        read.updated_at,
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Has a report made anew there that has run for the last time, from its first run on.
-pub(in super::super) async fn make_anew(conn: &mut PgConnection, read: &Report, now: DateTime<Utc>) -> Stored<()> {
-    sqlx::query!(
-        "update reports
-         set remake = true, sent = null, ran = 0, drift = null, drift_since = null, settle_at = $3, settle_tries = 0,
+         set amend = amend or not $4, remake = remake or $4, sent = case when $5 then null else sent end,
+             ran = case when $5 then 0 else ran end, drift = case when $4 then null else drift end,
+             drift_since = case when $4 then null else drift_since end, settle_at = $3, settle_tries = 0,
              compared_at = $3, updated_at = $3
          where id = $1 and updated_at = $2 and settle_at is null",
         read.id.0,
         read.updated_at,
-        now
+        now,
+        again != Again::Change,
+        again == Again::Restart
     )
     .execute(conn)
     .await?;
