@@ -24,6 +24,7 @@ use crate::outbound::{Guard, Outbound};
 use crate::report::address::Addresses;
 use crate::report::compare::Compare;
 use crate::report::dataset::Datasets;
+use crate::report::limits::Quotas;
 use crate::report::register::Register;
 use crate::secret::{Keyring, Secret};
 use crate::wake::Wake;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub download_hosts: DownloadHosts,
     /// No account calls the API more often, in this process.
     pub calls_per_second: u32,
+    /// How much an account may have at the API.
+    pub quotas: Quotas,
     /// Seals and signs.
     pub keyring: Keyring,
     /// A key that may do everything.
@@ -155,7 +158,7 @@ impl App {
             access: Access::new(pool.clone(), clock.clone(), settings.admin_key, settings.local_key),
             door: Door::open(pool.clone(), clock.clone(), wake.clone(), addresses.clone()),
             datasets: Datasets { pool: pool.clone(), clock: clock.clone(), sessions: sessions.clone() },
-            register: register(&base, &sessions, &addresses),
+            register: register(&base, &sessions, &addresses, settings.quotas),
             compare: compare(&base, &sessions, &addresses),
             discover: discover(&base, &sessions),
             fetch: Fetch {
@@ -206,13 +209,14 @@ fn sign_ins((pool, clock, wake): &Base, keyring: &Keyring, outbound: &Outbound) 
     }
 }
 
-fn register((pool, clock, wake): &Base, sessions: &Sessions, addresses: &Addresses) -> Register {
+fn register((pool, clock, wake): &Base, sessions: &Sessions, addresses: &Addresses, quotas: Quotas) -> Register {
     Register {
         pool: pool.clone(),
         clock: clock.clone(),
         sessions: sessions.clone(),
         addresses: addresses.clone(),
         wake: wake.clone(),
+        quotas,
     }
 }
 

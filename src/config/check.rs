@@ -17,12 +17,15 @@ use super::{
 use crate::channel::MailSettings;
 use crate::download::fetch::DownloadHosts;
 use crate::outbound::Guard;
+use crate::report::limits::Quotas;
 use crate::secret::{Keyring, Secret};
 
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 const DEFAULT_DATA_DIR: &str = "./tidings-data";
 const DEFAULT_CALLS_PER_SECOND: u32 = 10;
 const CALLS_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=1000;
+/// The comparison reads so many reports of an account, at the most.
+const QUOTA: std::ops::RangeInclusive<usize> = 1..=1000;
 const SHORTEST_ADMIN_KEY: usize = 24;
 const LONGEST_SHOWN: usize = 60;
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -57,6 +60,7 @@ pub(super) fn all(given: Given) -> Result<Settings, Wrong> {
         calls_per_second: problems
             .text("TIDINGS_CALLS_PER_SECOND", given.calls_per_second, calls_per_second)
             .unwrap_or(DEFAULT_CALLS_PER_SECOND),
+        quotas: problems.text("TIDINGS_QUOTAS", given.quotas, quotas).unwrap_or_default(),
         proxy: problems.secret(("TIDINGS_PROXY", given.proxy), NO_FILE, proxy),
         database,
         home,
@@ -249,6 +253,24 @@ fn hosts(text: &str) -> Result<DownloadHosts, String> {
 fn calls_per_second(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| CALLS_PER_SECOND.contains(number));
     number.ok_or_else(|| "a whole number from 1 to 1000".into())
+}
+
+fn quotas(text: &str) -> Result<Quotas, String> {
+    let mut quotas = Quotas::default();
+    for given in text.split(',') {
+        let quota = given.split_once('=').and_then(|(name, number)| {
+            let quota = match name.trim() {
+                "reports" => &mut quotas.reports,
+                "at-once" => &mut quotas.at_once,
+                "queries" => &mut quotas.queries,
+                _ => return None,
+            };
+            *quota = number.trim().parse().ok().filter(|number| QUOTA.contains(number))?;
+            Some(())
+        });
+        quota.ok_or("reports, at-once or queries, each with = and a number from 1 to 1000, and commas between them")?;
+    }
+    Ok(quotas)
 }
 
 fn proxy(secret: &Secret) -> Result<Url, String> {

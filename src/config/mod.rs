@@ -18,6 +18,7 @@ use url::Url;
 use crate::channel::MailSettings;
 use crate::download::fetch::DownloadHosts;
 use crate::outbound::Guard;
+use crate::report::limits::Quotas;
 use crate::secret::{Keyring, Secret};
 
 /// The settings of the service, as they were typed.
@@ -85,6 +86,11 @@ pub struct Given {
     /// No account calls the API more often than so many times a second, in this process: 1 to 1000; 10 when not given
     #[arg(long, env = "TIDINGS_CALLS_PER_SECOND", value_name = "CALLS")]
     calls_per_second: Option<String>,
+
+    /// How much the API lets one account have, such as reports=50,at-once=5,queries=100, which are documented: active
+    /// reports, reports that run at once within an hour, and queries
+    #[arg(long, env = "TIDINGS_QUOTAS", value_name = "NAME=NUMBER,…")]
+    quotas: Option<String>,
 
     /// HTTP proxy for API, sign-in and downloads; none when not given
     #[arg(long, env = "TIDINGS_PROXY", value_name = "URL", hide_env_values = true)]
@@ -190,6 +196,8 @@ pub struct Settings {
     pub download_hosts: DownloadHosts,
     /// No account calls the API more often.
     pub calls_per_second: u32,
+    /// How much an account may have at the API.
+    pub quotas: Quotas,
     /// For API, sign-in and downloads.
     pub proxy: Option<Url>,
 }

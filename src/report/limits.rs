@@ -18,11 +18,23 @@ pub(super) const MOST_TEXT: usize = 256;
 pub(super) const MOST_RUNS: i32 = 100_000;
 /// Our own: bytes of a query.
 pub(super) const LONGEST_QUERY: usize = 20_000;
-/// Queries of a user, without the system's.
-pub(super) const MOST_QUERIES: usize = 100;
-/// Active reports of an account.
-pub(super) const MOST_ACTIVE: usize = 50;
-/// Reports of an account that run at once, made within [`AT_ONCE_WINDOW`].
-pub(super) const MOST_AT_ONCE: usize = 5;
-/// See [`MOST_AT_ONCE`].
+/// See [`Quotas::at_once`].
 pub(super) const AT_ONCE_WINDOW: TimeDelta = TimeDelta::minutes(60);
+
+/// How much the API lets one account have. The default is what the marketplace documents; nothing public says whether Partner
+/// Insights keeps to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quotas {
+    /// Active reports.
+    pub reports: usize,
+    /// Reports that run at once, made within 60 minutes.
+    pub at_once: usize,
+    /// Queries, without the system's.
+    pub queries: usize,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Self { reports: 50, at_once: 5, queries: 100 }
+    }
+}

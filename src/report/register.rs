@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use url::Url;
 
 use super::address::Addresses;
-use super::limits::MOST_QUERIES;
+use super::limits::Quotas;
 use super::quota::{self, Room};
 use super::store::settle::{self, Left};
 use super::store::{self, Claimed, checks, queries};
@@ -39,6 +39,8 @@ pub struct Register {
     pub addresses: Addresses,
     /// Who is to be woken.
     pub wake: Wake,
+    /// How much an account may have there.
+    pub quotas: Quotas,
 }
 
 impl Register {
@@ -124,7 +126,7 @@ impl Register {
     /// Whether the quotas allow one more; records it where they don't.
     async fn has_room(&self, claim: &Claimed, report: &Report, there: &[insights::Report]) -> Stored<bool> {
         let mut conn = self.acquire().await?;
-        match quota::room(&mut conn, claim, report, there, self.clock.now()).await? {
+        match quota::room(&mut conn, claim, report, there, self.quotas, self.clock.now()).await? {
             Room::Free => return Ok(true),
             Room::From(at, why) => settle::later(&mut conn, claim, &why, at, false).await?,
             Room::None(why) => self.refused(claim, &why).await?,
@@ -190,7 +192,7 @@ impl Register {
         let same = there.iter().find(is_same).cloned();
         let remote = match same {
             Some(remote) => remote,
-            None if there.len() >= MOST_QUERIES => {
+            None if there.len() >= self.quotas.queries => {
                 let why = format!(
                     "there are {} queries there already, as many as a user may have: delete some of them",
                     there.len()

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use clap::Parser;
 use tidings::config::{Database, Given, Settings, Wrong};
+use tidings::report::limits::Quotas;
 
 use crate::support::command::{Running, ended, tidings};
 use crate::support::database::fresh;
@@ -44,6 +45,7 @@ async fn all_wrong_settings_are_told_at_once_and_no_secret_with_them() {
         ("TIDINGS_ALLOW_NETWORKS", "everything"),
         ("TIDINGS_DOWNLOAD_HOSTS", "https://blob"),
         ("TIDINGS_CALLS_PER_SECOND", "0"),
+        ("TIDINGS_QUOTAS", "reports=60,cats=2"),
         ("TIDINGS_PROXY", "ann:hunter22@proxy"),
         ("TIDINGS_LOG", "tidings=loud"),
     ];
@@ -102,6 +104,7 @@ fn right_settings_are_taken_as_they_were_meant() {
         "--mail-from=Tidings <tidings@example.com>",
         "--allow-networks=10.0.0.0/8, fd00::/8",
         "--proxy=http://ann:secret@proxy:3128",
+        "--quotas=at-once=7, reports=60",
     ])
     .unwrap();
 
@@ -111,6 +114,7 @@ fn right_settings_are_taken_as_they_were_meant() {
     assert!(settings.keyring.is_some() && settings.mail.is_some() && settings.admin_key.is_some());
     assert!(settings.guard.check(&"http://10.1.2.3/".parse().unwrap()).is_ok());
     assert!(settings.guard.check(&"http://192.168.0.1/".parse().unwrap()).is_err());
+    assert_eq!(settings.quotas, Quotas { reports: 60, at_once: 7, queries: 100 });
 }
 
 #[test]

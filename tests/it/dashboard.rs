@@ -20,6 +20,7 @@ use tidings::id::{AttemptId, DeliveryId, ExecutionId, FileId, ReportId};
 use tidings::notification::{FirstRows, store::deliveries, subscribe};
 use tidings::outbound::Guard;
 use tidings::report;
+use tidings::report::limits::Quotas;
 use tidings::secret::{Keyring, Secret};
 use tidings::wake::Topic;
 use tower::ServiceExt;
@@ -68,6 +69,7 @@ async fn place() -> Place {
         proxy: None,
         download_hosts: DownloadHosts::default(),
         calls_per_second: 1000,
+        quotas: Quotas::default(),
         keyring: Keyring::parse(&Keyring::generate()).unwrap(),
         admin_key: Some(Secret::new(KEY)),
         local_key: None,
