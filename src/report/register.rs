@@ -101,7 +101,7 @@ impl Register {
             let why = "no run of it is left: give it more occurrences, a later end_at or none, and resume it";
             return Ok(self.refused(claim, why).await?);
         };
-        let query_id = self.query(claim, report).await?;
+        let (query_id, origin) = self.query(claim, report).await?;
         let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
         let ours = self.ours(&there, report, Some(&query_id)).await?;
         if ours.is_none() && !self.has_room(claim, report, &there).await? {
@@ -113,7 +113,14 @@ impl Register {
                 let left = if wanted.differs(&there) { Left::Changes } else { Left::WhatWas };
                 (remote.id.clone(), there, left)
             }
-            None => (self.create(claim, report, (&query_id, &wanted, address.as_ref())).await?, wanted, Left::Nothing),
+            None => match self.create(claim, report, (&query_id, &wanted, address.as_ref())).await {
+                Err(CallError::Api(insights::Error::Refused { .. }))
+                    if origin == Origin::Before && self.forget_if_gone(claim, report, &query_id).await? =>
+                {
+                    return Err(CallError::Waiting("its query was gone there and is made anew".into()));
+                }
+                created => (created?, wanted, Left::Nothing),
+            },
         };
         let mut tx = self.pool.begin().await.map_err(StoreError::from)?;
         settle::registered(&mut tx, &self.clock, claim, &remote, &terms, left).await?;
@@ -175,13 +182,27 @@ impl Register {
         Ok(there.iter().find(|remote| !past.contains(&remote.id) && self.is_ours(remote, report, query)))
     }
 
+    /// Forgets the id of a query that is not there any more: somebody deleted it.
+    async fn forget_if_gone(
+        &self,
+        claim: &Claimed,
+        report: &Report,
+        id: &insights::QueryId,
+    ) -> Result<bool, CallError> {
+        let there = self.sessions.call(claim.account_id, |api| async move { api.all_queries().await }).await?;
+        if there.iter().any(|query| query.id == *id) {
+            return Ok(false);
+        }
+        Ok(queries::forget_remote(&mut *self.acquire().await?, report.query_id, id).await?)
+    }
+
     /// The id of the report's query there; looks for one of the same name and text before it creates one.
-    async fn query(&self, claim: &Claimed, report: &Report) -> Result<insights::QueryId, CallError> {
+    async fn query(&self, claim: &Claimed, report: &Report) -> Result<(insights::QueryId, Origin), CallError> {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         let query = queries::of(&mut conn, report.query_id).await?;
         drop(conn);
         if let Some(remote) = query.remote_id {
-            return Ok(insights::QueryId(remote));
+            return Ok((insights::QueryId(remote), Origin::Before));
         }
         let there = self.sessions.call(claim.account_id, |api| async move { api.queries().await }).await?;
         let leftovers = queries::leftovers(&mut *self.acquire().await?, claim.account_id).await?;
@@ -207,7 +228,7 @@ impl Register {
         };
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         if queries::set_remote(&mut conn, &query, claim.account_id, &remote.id).await? {
-            return Ok(remote.id);
+            return Ok((remote.id, Origin::Now));
         }
         Err(CallError::Waiting("its query was changed or registered meanwhile".into()))
     }
@@ -246,6 +267,15 @@ impl Register {
         let wait = failure.after.unwrap_or_else(|| Backoff::MICROSOFT.wait(attempt));
         settle::later(&mut conn, claim, &failure.text, now + wait, true).await
     }
+}
+
+/// When we learned the id of a query there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Some time ago: it may be gone meanwhile.
+    Before,
+    /// A moment ago.
+    Now,
 }
 
 /// Letters, digits and blanks: what the API was seen to take in the name of a query.

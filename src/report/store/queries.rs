@@ -327,6 +327,20 @@ pub(in super::super) async fn set_remote(
     Ok(false)
 }
 
+/// Forgets the id of a query there, so that it is made anew. False: it has another by now, or no text to be made from.
+pub(in super::super) async fn forget_remote(
+    conn: &mut PgConnection,
+    id: QueryId,
+    remote: &insights::QueryId,
+) -> Stored<bool> {
+    let result = sqlx::query!(
+        "update queries set remote_id = null, adopted = false where id = $1 and remote_id = $2 and text <> ''",
+        id.0,
+        remote.0
+    );
+    Ok(result.execute(conn).await?.rows_affected() == 1)
+}
+
 /// Which queries of an account the API has, by their ids here and there.
 pub async fn kept_there(conn: &mut PgConnection, account: AccountId) -> Stored<Vec<(QueryId, insights::QueryId)>> {
     let rows = sqlx::query!(

@@ -134,6 +134,22 @@ async fn a_refused_report_shows_the_words_of_the_api_and_a_better_query_makes_it
 }
 
 #[tokio::test]
+async fn a_query_that_somebody_deleted_there_is_made_anew_for_the_next_report() {
+    let it = TestApp::start().await;
+    let account = it.account().await;
+    it.report(&account).await;
+    it.drain().await;
+    it.sql("update queries set remote_id = 'gone'").await;
+
+    let next = json!({ "account_id": account, "name": "The next", "interval_hours": 24, "query": QUERY });
+    let next = it.post("/reports", next).await["id"].as_str().unwrap().to_owned();
+    it.drain().await;
+
+    let shown = it.get(&format!("/reports/{next}")).await;
+    assert_eq!((&shown["state"], &shown["last_failure"]), (&json!("registered"), &Value::Null));
+}
+
+#[tokio::test]
 async fn a_report_is_paused_resumed_and_deleted_there() {
     let it = TestApp::start().await;
     let report = it.registered().await;
