@@ -1,7 +1,7 @@
 //! Asks the API for executions of the reports whose check is due, and inserts those never seen.
 //!
-//! `Completed` is asked for always: all of the last 90 days, or the latest only where one run is expected, nobody called or
-//! asked, and the last good answer is younger than one interval. While a run is expected or under way, `Pending` and
+//! `Completed` is asked for always: all of the last 90 days, or the latest only where one run is expected and was asked for
+//! before, nobody called or asked, and the last good answer is younger than one interval. While a run is expected or under way, `Pending` and
 //! `Running` too; and where one that was under way has left those lists, or one that was called for shows in none,
 //! `Failed`: the default answer never shows a failure. A 404 means that there are none yet. What a report made before it was
 //! adopted is archived in silence.
@@ -65,7 +65,7 @@ impl Discover {
         let interval = TimeDelta::hours(check.interval_hours.unwrap_or(1).into());
         let recent = check.good_at.is_some_and(|at| self.clock.now() - at < interval);
         // Several may have ended since the last question; only the many questions for one expected run ask for one.
-        let latest = recent && check.expected && !check.called && !check.manual;
+        let latest = recent && check.expected && !check.first && !check.called && !check.manual;
         let mut told = self.list(check, "Completed", latest).await?;
         if check.called || check.expected || check.manual || !open.is_empty() {
             for status in ["Pending", "Running"] {

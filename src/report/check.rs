@@ -43,6 +43,8 @@ pub struct Check {
     pub manual: bool,
     /// A run is expected.
     pub expected: bool,
+    /// It is the first question for that run, or the first since a start.
+    pub first: bool,
     /// When the API last answered.
     pub good_at: Option<DateTime<Utc>>,
     /// Hours between runs.

@@ -215,6 +215,23 @@ async fn two_executions_that_end_before_anyone_asks_are_both_found() {
 }
 
 #[tokio::test]
+async fn all_that_ended_while_nothing_of_ours_was_running_is_found_after_a_start() {
+    let it = TestApp::start().await;
+    let report = it.told().await;
+    let remote = it.get(&format!("/reports/{report}")).await["remote_id"].as_str().unwrap().to_owned();
+    it.sandbox.world.fault_times(Fault::CallbackLost, 3);
+    for _ in 0..3 {
+        it.sandbox.world.run_report_now(&remote).await.unwrap();
+        it.after(3).await;
+    }
+
+    it.start_again().await;
+    it.drain().await;
+
+    assert_eq!(executions(&it, &report).await.len(), 4);
+}
+
+#[tokio::test]
 async fn executions_beside_the_schedule_whose_callbacks_were_lost_are_all_found_within_hours() {
     let it = TestApp::start().await;
     let report = it.told().await;

@@ -83,7 +83,7 @@ pub async fn expect_all(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<u
              for update of checks
          )
          update checks
-         set due_at = least(due_at, $1), expected_since = coalesce(expected_since, $1)
+         set due_at = least(due_at, $1), expected_since = coalesce(expected_since, $1), tries = 0
          from registered
          where registered.report_id = checks.report_id",
         now
@@ -119,7 +119,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
            where checks.report_id = due.report_id
            returning checks.report_id as "report_id: _", due.remote_id, due.account_id as "account_id: _",
                due.execute_now, due.interval_hours, due.adopted_at, checks.lease, checks.calls, checks.done_calls, checks.manual,
-               checks.expected_since, checks.good_at"#,
+               checks.expected_since, checks.tries, checks.good_at"#,
         now,
         now + LEASE,
         limit
@@ -135,6 +135,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
         called: row.calls > row.done_calls,
         manual: row.manual || row.execute_now,
         expected: row.expected_since.is_some(),
+        first: row.tries == 0,
         good_at: row.good_at,
         interval_hours: row.interval_hours,
         adopted_at: row.adopted_at,
@@ -152,6 +153,7 @@ struct Claimed {
     manual: bool,
     execute_now: bool,
     expected_since: Option<DateTime<Utc>>,
+    tries: i32,
     good_at: Option<DateTime<Utc>>,
     interval_hours: Option<i32>,
     adopted_at: Option<DateTime<Utc>>,
