@@ -18,6 +18,12 @@ pub trait Id: From<Uuid> {
     }
 }
 
+/// Sorts before every id of that moment and later, and after those made before.
+pub fn first_of(at: DateTime<Utc>) -> Uuid {
+    let milliseconds = u128::try_from(at.timestamp_millis()).unwrap_or(0);
+    Uuid::from_u128(milliseconds << 80)
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
         $(#[$doc])*
@@ -92,5 +98,13 @@ mod tests {
 
         assert!(ids.is_sorted());
         assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 1000);
+    }
+
+    #[test]
+    fn the_first_of_a_moment_parts_the_ids_before_it_from_the_others() {
+        let at = DateTime::from_timestamp_millis(1_795_154_531_007).unwrap();
+
+        assert!(CallbackId::at(at - chrono::TimeDelta::milliseconds(1)).0 < first_of(at));
+        assert!(first_of(at) < CallbackId::at(at).0);
     }
 }

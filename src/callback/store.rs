@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Call, Callback, Verdict, escaped};
 use crate::db::Stored;
+use crate::db::prune::{self, Step};
 use crate::id::{CallbackId, ReportId};
 
 pub(super) struct NewCallback<'a> {
@@ -124,4 +126,20 @@ pub async fn list(
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(Callback::from).collect())
+}
+
+/// Removes the next callbacks behind `after` that are older than `before`, in one step; `None` if there are none.
+pub async fn prune(conn: &mut PgConnection, after: Uuid, before: Uuid) -> Stored<Option<Step>> {
+    let to = sqlx::query_scalar!(
+        "select id from (select id from callbacks where id > $1 and id < $2 order by id limit $3) as next
+         order by id desc limit 1",
+        after,
+        before,
+        prune::STEP
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(to) = to else { return Ok(None) };
+    let result = sqlx::query!("delete from callbacks where id > $1 and id <= $2", after, to).execute(conn).await?;
+    Ok(Some(Step { removed: result.rows_affected(), to }))
 }

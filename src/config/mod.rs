@@ -18,6 +18,7 @@ use url::Url;
 use crate::channel::MailSettings;
 use crate::download::fetch::DownloadHosts;
 use crate::outbound::Guard;
+use crate::retention::Keep;
 use crate::secret::{Keyring, Secret};
 
 /// The settings of the service, as they were typed.
@@ -89,6 +90,33 @@ pub struct Given {
     /// HTTP proxy for API, sign-in and downloads; none when not given
     #[arg(long, env = "TIDINGS_PROXY", value_name = "URL", hide_env_values = true)]
     proxy: Option<Secret>,
+
+    #[command(flatten)]
+    keep: GivenKeep,
+}
+
+/// For how long what is kept, as it was typed.
+#[derive(clap::Args)]
+struct GivenKeep {
+    /// Callbacks are removed after so many days: 1 to 3650; 90 when not given. Executions and files stay
+    #[arg(long, env = "TIDINGS_KEEP_CALLBACKS_DAYS", value_name = "DAYS")]
+    keep_callbacks_days: Option<String>,
+
+    /// Attempts of deliveries that are done with are removed after so many days: 1 to 3650; 90 when not given
+    #[arg(long, env = "TIDINGS_KEEP_ATTEMPTS_DAYS", value_name = "DAYS")]
+    keep_attempts_days: Option<String>,
+
+    /// Deliveries that are done with are removed after so many days, once their attempts are: 1 to 3650; 90 when not given
+    #[arg(long, env = "TIDINGS_KEEP_DELIVERIES_DAYS", value_name = "DAYS")]
+    keep_deliveries_days: Option<String>,
+
+    /// Events are removed after so many days, once their deliveries are: 30 to 3650; 400 when not given
+    #[arg(long, env = "TIDINGS_KEEP_EVENTS_DAYS", value_name = "DAYS")]
+    keep_events_days: Option<String>,
+
+    /// Lines of the audit log are removed after so many days: 1 to 3650; 400 when not given
+    #[arg(long, env = "TIDINGS_KEEP_AUDIT_DAYS", value_name = "DAYS")]
+    keep_audit_days: Option<String>,
 }
 
 /// Where our rows are, as it was typed.
@@ -192,6 +220,8 @@ pub struct Settings {
     pub calls_per_second: u32,
     /// For API, sign-in and downloads.
     pub proxy: Option<Url>,
+    /// For how long what is kept.
+    pub keep: Keep,
 }
 
 /// What lies on this machine.

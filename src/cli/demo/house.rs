@@ -21,6 +21,7 @@ use crate::config::local_url;
 use crate::download::fetch::DownloadHosts;
 use crate::http::Listeners;
 use crate::outbound::Guard;
+use crate::retention::Keep;
 use crate::sandbox::{self, Sandbox};
 use crate::secret::{Keyring, Secret};
 use crate::telemetry;
@@ -73,6 +74,7 @@ impl House {
             download_hosts: DownloadHosts::default(),
             // The sandbox minds no haste.
             calls_per_second: 1000,
+            keep: Keep::default(),
             // With an empty database there is nothing that an older key would have to open.
             keyring: Keyring::parse(&Keyring::generate())?,
             admin_key: None,

@@ -11,6 +11,7 @@ use tidings::clock::Clock;
 use tidings::download::fetch::DownloadHosts;
 use tidings::http::{self, Listeners};
 use tidings::outbound::Guard;
+use tidings::retention::Keep;
 use tidings::sandbox::{self, Sandbox};
 use tidings::secret::{Keyring, Secret};
 use tokio::net::TcpListener;
@@ -65,6 +66,7 @@ impl TestApp {
             proxy: None,
             download_hosts: DownloadHosts::default(),
             calls_per_second: 1000,
+            keep: Keep::default(),
             keyring: Keyring::parse(&Keyring::generate()).unwrap(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
             local_key: None,
@@ -90,6 +92,7 @@ impl TestApp {
             guard,
             proxy: None,
             calls_per_second: 1000,
+            keep: Keep::default(),
             download_hosts: DownloadHosts::default(),
             keyring: self.app.keyring.clone(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
