@@ -122,14 +122,19 @@ pub async fn list(
         r#"select id as "id: _", seq, kind, occurred_at, account_id as "account_id: _", report_id as "report_id: _",
                execution_id as "execution_id: _", file_id as "file_id: _", subscription_id as "subscription_id: _", data
            from events
-           where ($1::text is null or kind = $1)
-             and ($2::uuid is null or report_id = $2)
-             and ($3::uuid is null or id < $3)
-           order by id desc
-           limit $4"#,
+           -- each branch walks an index of its own, whether the plan knows the values or not
+           where id = any(array(
+               (select id from events where $1::text is null and $2::uuid is null and id < $3 order by id desc limit $4)
+               union all
+               (select id from events where $2 is null and kind = $1 and id < $3 order by id desc limit $4)
+               union all
+               (select id from events where $1 is null and report_id = $2 and id < $3 order by id desc limit $4)
+               union all
+               (select id from events where report_id = $2 and kind = $1 and id < $3 order by id desc limit $4)))
+           order by id desc"#,
         kind.map(Kind::as_str),
         report_id.map(|id| id.0),
-        before.map(|id| id.0),
+        before.map_or(uuid::Uuid::max(), |id| id.0),
         limit,
     )
     .fetch_all(conn)

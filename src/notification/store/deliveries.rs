@@ -186,13 +186,16 @@ pub async fn resend_all(
     let result = sqlx::query!(
         "update deliveries
          set due_at = $3, since = $3, tries = 0, state = 'pending', trigger = 'resend', reason = null, finished_at = null
-         where id in (
-             select deliveries.id from deliveries
-             join subscriptions on subscriptions.id = subscription_id and removed_at is null
-             where ($1::uuid is null or subscription_id = $1) and deliveries.state = $2
-             order by deliveries.id
+         where id = any(array(
+             select next.id from subscriptions
+             cross join lateral (
+                 select id from deliveries where subscription_id = subscriptions.id and deliveries.state = $2
+                 order by id limit $4
+             ) as next
+             where removed_at is null and ($1::uuid is null or subscriptions.id = $1)
+             order by next.id
              limit $4
-         )",
+         ))",
         subscription.map(|id| id.0),
         state.as_str(),
         now,
@@ -262,8 +265,6 @@ pub struct Filter {
     pub subscription_id: Option<SubscriptionId>,
     /// In one state.
     pub state: Option<DeliveryState>,
-    /// Of one report's events.
-    pub report_id: Option<ReportId>,
 }
 
 /// Newest first.
@@ -283,6 +284,8 @@ async fn select(
     before: Option<DeliveryId>,
     limit: i64,
 ) -> Stored<Vec<Delivery>> {
+    let states = filter.state.map_or(DeliveryState::ALL.to_vec(), |state| vec![state]);
+    let states: Vec<String> = states.into_iter().map(|state| state.as_str().to_owned()).collect();
     sqlx::query_as!(
         Row,
         r#"select deliveries.id as "id: _", event_id as "event_id: _", events.kind as event_kind,
@@ -292,18 +295,26 @@ async fn select(
            from deliveries
            join events on events.id = event_id
            join subscriptions on subscriptions.id = deliveries.subscription_id
-           where ($1::uuid is null or deliveries.id = $1)
-             and ($2::uuid is null or deliveries.subscription_id = $2)
-             and ($3::text is null or deliveries.state = $3)
-             and ($4::uuid is null or events.report_id = $4)
-             and ($5::uuid is null or deliveries.id < $5)
-           order by deliveries.id desc
-           limit $6"#,
+           -- each branch walks an index of its own, state by state, whether the plan knows the values or not
+           where deliveries.id = any(array(
+               (select $1::uuid)
+               union all
+               (select next.id from unnest($3::text[]) as wanted (state) cross join lateral (
+                    select id from deliveries
+                    where $1 is null and $2::uuid is null and deliveries.state = wanted.state and id < $4
+                    order by id desc limit $5) as next
+                order by next.id desc limit $5)
+               union all
+               (select next.id from unnest($3) as wanted (state) cross join lateral (
+                    select id from deliveries
+                    where subscription_id = $2 and deliveries.state = wanted.state and id < $4
+                    order by id desc limit $5) as next
+                order by next.id desc limit $5)))
+           order by deliveries.id desc"#,
         id.map(|id| id.0),
         filter.subscription_id.map(|id| id.0),
-        filter.state.map(DeliveryState::as_str),
-        filter.report_id.map(|id| id.0),
-        before.map(|id| id.0),
+        &states,
+        before.map_or(Uuid::max(), |id| id.0),
         limit
     )
     .fetch_all(conn)
@@ -342,7 +353,15 @@ pub async fn count(conn: &mut PgConnection, most: i64) -> Stored<Vec<(String, i6
 
 /// When the oldest delivery that is due was due.
 pub async fn oldest_due(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<Option<DateTime<Utc>>> {
-    Ok(sqlx::query_scalar!("select min(due_at) from deliveries where state = 'pending' and due_at <= $1", now)
-        .fetch_one(conn)
-        .await?)
+    Ok(sqlx::query_scalar!(
+        "select min(oldest.due_at) from subscriptions
+         cross join lateral (
+             select due_at from deliveries
+             where subscription_id = subscriptions.id and state = 'pending' and due_at <= $1
+             order by due_at limit 1
+         ) as oldest",
+        now
+    )
+    .fetch_one(conn)
+    .await?)
 }
