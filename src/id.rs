@@ -3,6 +3,8 @@
 //! An id is made by [`crate::clock::Clock::new_id`] and sorts as that clock ticks. Two kinds of id can't be mixed up; the
 //! API's own ids live in [`crate::insights`] and are opaque texts.
 
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use chrono::{DateTime, Utc};
 use uuid::{ContextV7, Timestamp, Uuid};
 
@@ -10,11 +12,25 @@ use uuid::{ContextV7, Timestamp, Uuid};
 pub trait Id: From<Uuid> {
     /// A fresh id whose order follows `at`.
     fn at(at: DateTime<Utc>) -> Self {
-        static CONTEXT: std::sync::LazyLock<std::sync::Mutex<ContextV7>> =
-            std::sync::LazyLock::new(|| std::sync::Mutex::new(ContextV7::new()));
+        static SEQUENCE: LazyLock<Sequence> = LazyLock::new(Sequence::default);
+        Self::of(&SEQUENCE, at)
+    }
+
+    /// The next id of a sequence: it sorts behind those before it, even when `at` does not.
+    fn of(sequence: &Sequence, at: DateTime<Utc>) -> Self {
         let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
-        let context = CONTEXT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let context = sequence.0.lock().unwrap_or_else(PoisonError::into_inner);
         Self::from(Uuid::new_v7(Timestamp::from_unix(&*context, seconds, at.timestamp_subsec_nanos())))
+    }
+}
+
+/// What the ids of one clock have in common: none sorts before an earlier one.
+#[derive(Debug)]
+pub struct Sequence(Mutex<ContextV7>);
+
+impl Default for Sequence {
+    fn default() -> Self {
+        Self(Mutex::new(ContextV7::new()))
     }
 }
 

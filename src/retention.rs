@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -24,8 +24,8 @@ use crate::id::first_of;
 use crate::notification::store::prune;
 use crate::{access, callback};
 
-/// Held by the one that removes.
-const LOCK: i64 = 0x7469_6469_6e68;
+/// The advisory lock of the one that removes.
+pub const LOCK: i64 = 0x7469_6469_6e68;
 /// After each step, so that the others have the disk and the processor for as long.
 const PAUSE: Duration = Duration::from_millis(25);
 
@@ -84,10 +84,17 @@ impl Retention {
     /// Removes all that has had its time, unless another replica is at it or `stop` is cancelled meanwhile.
     pub async fn run_once(&self, stop: &CancellationToken) -> Stored<()> {
         let Some(mut conn) = alone(&self.pool, LOCK).await? else { return Ok(()) };
-        access::store::prune(&mut conn, self.clock.now()).await?;
+        let result = self.remove(&mut conn, stop).await;
+        // It holds the lock, which ends with it in any case.
+        let _ = conn.close().await;
+        result
+    }
+
+    async fn remove(&self, conn: &mut PgConnection, stop: &CancellationToken) -> Stored<()> {
+        access::store::prune(conn, self.clock.now()).await?;
         for table in TABLES {
             let (before, mut after) = (self.clock.now() - TimeDelta::days(table.days(self.keep).into()), Uuid::nil());
-            while let Some(step) = table.step(&mut conn, after, before).await? {
+            while let Some(step) = table.step(conn, after, before).await? {
                 metrics::counter!("tidings_pruned_total", "table" => table.name()).increment(step.removed);
                 after = step.to;
                 if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {

@@ -22,6 +22,7 @@ mod notification;
 mod query;
 mod readme;
 mod report;
+mod retention;
 mod sandbox;
 mod story;
 mod support;
