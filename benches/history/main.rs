@@ -49,13 +49,25 @@ async fn main() {
     let pool = fill(&options, scale).await;
     let bench = Bench::start(pool, folder.path()).await;
 
-    plans::print(&bench).await;
+    print_plans(&bench).await;
     lists::print(&bench).await;
     prune::print(&bench).await;
 
     bench.app.pool.close().await;
     if let Some(server) = server {
         server.stop().await.unwrap();
+    }
+}
+
+async fn print_plans(bench: &Bench) {
+    let mut conn = bench.app.pool.acquire().await.unwrap().detach();
+    let seen = plans::look(&mut conn).await;
+    println!("\n{} queries; how many of them use each index of the large tables:", seen.queries);
+    for (index, times) in &seen.used {
+        println!("{times:>4}  {index}");
+    }
+    for (how, query) in &seen.unserved {
+        println!("!  {how}\n{query}\n");
     }
 }
 

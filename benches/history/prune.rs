@@ -34,7 +34,7 @@ pub(super) async fn print(bench: &Bench) {
         println!("{:>10}  {table}", before - after);
     }
     println!("{:<24} {:>12} {:>10} {:>10}", "callbacks", "per second", "p50", "p99");
-    let mut print =
+    let print =
         |when: &str, load: &Load| println!("{when:<24} {:>12.0} {:>7.2} ms {:>7.2} ms", load.rate, load.p50, load.p99);
     print("before", &before);
     print("beside", &beside);

@@ -116,11 +116,11 @@ pub async fn list(
         r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query, headers, null as body,
                body_escaped, body_cut, remote_address
            from callbacks
-           -- each branch walks an index of its own, whether the plan knows the values or not
+           -- each branch walks the one index that has its order
            where id = any(array(
                (select id from callbacks where $1::uuid is null and id < $2 order by id desc limit $3)
                union all
-               (select id from callbacks where report_id = $1 and id < $2 order by id desc limit $3)))
+               (select id from callbacks where report_id = any(array[$1]) and id < $2 order by report_id, id desc limit $3)))
            order by id desc"#,
         report.map(|id| id.0),
         before.map_or(Uuid::max(), |id| id.0),

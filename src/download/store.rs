@@ -33,8 +33,9 @@ pub(super) async fn find_work(conn: &mut PgConnection, clock: &Clock, limit: i64
     let ready = sqlx::query!(
         r#"select executions.id as "id: ExecutionId", report_id as "report_id: ReportId"
            from executions
-           where state = 'ready' and not exists (select from downloads where execution_id = executions.id)
-           order by executions.id
+           -- in the order that only the index of states has, oldest first
+           where state = any(array['ready']) and not exists (select from downloads where execution_id = executions.id)
+           order by state desc, executions.id
            limit $1"#,
         limit
     )
@@ -266,7 +267,7 @@ async fn select(
         r#"select id as "id: _", execution_id as "execution_id: _", report_id as "report_id: _", location, format, encoding,
                size_bytes, stored_bytes, sha256, rows, columns, first_rows, stored_at
            from downloads
-           -- each branch walks an index of its own, whether the plan knows the values or not
+           -- each branch walks the one index that has its order
            where state = 'stored' and id = any(array(
                (select $1::uuid)
                union all
@@ -277,7 +278,8 @@ async fn select(
                 order by id desc limit $5)
                union all
                (select id from downloads
-                where report_id = $3 and state = 'stored' and id < $4 order by id desc limit $5)))
+                where report_id = any(array[$3]) and state = 'stored' and id < $4
+                order by report_id, id desc limit $5)))
            order by id desc"#,
         id.map(|id| id.0),
         &executions,

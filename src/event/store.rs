@@ -122,15 +122,18 @@ pub async fn list(
         r#"select id as "id: _", seq, kind, occurred_at, account_id as "account_id: _", report_id as "report_id: _",
                execution_id as "execution_id: _", file_id as "file_id: _", subscription_id as "subscription_id: _", data
            from events
-           -- each branch walks an index of its own, whether the plan knows the values or not
+           -- each branch walks the one index that has its order
            where id = any(array(
                (select id from events where $1::text is null and $2::uuid is null and id < $3 order by id desc limit $4)
                union all
-               (select id from events where $2 is null and kind = $1 and id < $3 order by id desc limit $4)
+               (select id from events
+                where $2 is null and kind = any(array[$1]) and id < $3 order by kind, id desc limit $4)
                union all
-               (select id from events where $1 is null and report_id = $2 and id < $3 order by id desc limit $4)
+               (select id from events
+                where $1 is null and report_id = any(array[$2]) and id < $3 order by report_id, id desc limit $4)
                union all
-               (select id from events where report_id = $2 and kind = $1 and id < $3 order by id desc limit $4)))
+               (select id from events
+                where report_id = $2 and kind = $1 and id < $3 order by id desc nulls last limit $4)))
            order by id desc"#,
         kind.map(Kind::as_str),
         report_id.map(|id| id.0),

@@ -88,7 +88,7 @@ async fn select(
         r#"select id as "id: _", report_id as "report_id: _", remote_id, remote_report_id, status, state, found_by, silent,
                generated_at, archive_date, failure, found_at, updated_at
            from executions
-           -- each branch walks an index of its own, whether the plan knows the values or not
+           -- each branch walks the one index that has its order
            where id = any(array(
                (select $1::uuid)
                union all
@@ -96,13 +96,13 @@ async fn select(
                 where $1 is null and $2::uuid is null and $3::text is null and id < $4 order by id desc limit $5)
                union all
                (select id from executions
-                where $2 is null and state = $3 and id < $4 order by id desc limit $5)
+                where $2 is null and state = any(array[$3]) and id < $4 order by state, id desc limit $5)
                union all
                (select id from executions
-                where $3 is null and report_id = $2 and id < $4 order by id desc limit $5)
+                where $3 is null and report_id = any(array[$2]) and id < $4 order by report_id, id desc limit $5)
                union all
                (select id from executions
-                where report_id = $2 and state = $3 and id < $4 order by id desc limit $5)))
+                where report_id = $2 and state = $3 and id < $4 order by id desc nulls last limit $5)))
            order by id desc"#,
         id.map(|id| id.0),
         report.map(|id| id.0),

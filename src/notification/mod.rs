@@ -98,9 +98,6 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::Pending, Self::Delivered, Self::Failed, Self::Cancelled];
-
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -19,6 +19,7 @@ mod first_call;
 mod kill;
 mod mail;
 mod notification;
+mod plans;
 mod query;
 mod readme;
 mod report;

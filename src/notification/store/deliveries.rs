@@ -190,7 +190,7 @@ pub async fn resend_all(
              select next.id from subscriptions
              cross join lateral (
                  select id from deliveries where subscription_id = subscriptions.id and deliveries.state = $2
-                 order by id limit $4
+                 order by id nulls first limit $4
              ) as next
              where removed_at is null and ($1::uuid is null or subscriptions.id = $1)
              order by next.id
@@ -284,8 +284,6 @@ async fn select(
     before: Option<DeliveryId>,
     limit: i64,
 ) -> Stored<Vec<Delivery>> {
-    let states = filter.state.map_or(DeliveryState::ALL.to_vec(), |state| vec![state]);
-    let states: Vec<String> = states.into_iter().map(|state| state.as_str().to_owned()).collect();
     sqlx::query_as!(
         Row,
         r#"select deliveries.id as "id: _", event_id as "event_id: _", events.kind as event_kind,
@@ -295,25 +293,26 @@ async fn select(
            from deliveries
            join events on events.id = event_id
            join subscriptions on subscriptions.id = deliveries.subscription_id
-           -- each branch walks an index of its own, state by state, whether the plan knows the values or not
+           -- each branch walks the one index that has its order
            where deliveries.id = any(array(
                (select $1::uuid)
                union all
-               (select next.id from unnest($3::text[]) as wanted (state) cross join lateral (
-                    select id from deliveries
-                    where $1 is null and $2::uuid is null and deliveries.state = wanted.state and id < $4
-                    order by id desc limit $5) as next
-                order by next.id desc limit $5)
+               (select id from deliveries
+                where $1 is null and $2::uuid is null and $3::text is null and id < $4 order by id desc limit $5)
                union all
-               (select next.id from unnest($3) as wanted (state) cross join lateral (
-                    select id from deliveries
-                    where subscription_id = $2 and deliveries.state = wanted.state and id < $4
-                    order by id desc limit $5) as next
-                order by next.id desc limit $5)))
+               (select id from deliveries
+                where $2 is null and state = any(array[$3]) and id < $4 order by state, id desc limit $5)
+               union all
+               (select id from deliveries
+                where $3 is null and subscription_id = any(array[$2]) and id < $4
+                order by subscription_id, id desc limit $5)
+               union all
+               (select id from deliveries
+                where subscription_id = $2 and state = $3 and id < $4 order by id desc nulls last limit $5)))
            order by deliveries.id desc"#,
         id.map(|id| id.0),
         filter.subscription_id.map(|id| id.0),
-        &states,
+        filter.state.map(DeliveryState::as_str),
         before.map_or(Uuid::max(), |id| id.0),
         limit
     )
