@@ -18,6 +18,7 @@ mod execution;
 mod first_call;
 mod kill;
 mod mail;
+mod migrate;
 mod notification;
 mod plans;
 mod query;
