@@ -15,6 +15,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
 use tidings::app::{App, Settings};
@@ -90,7 +91,7 @@ impl Bench {
             proxy: None,
             download_hosts: DownloadHosts::default(),
             calls_per_second: 10,
-            keep: Keep { callbacks: 90, attempts: 90, deliveries: 90, events: 90, audit: 90 },
+            keep: all_but_ten_days(&pool).await,
             keyring: Keyring::parse(&Keyring::generate()).unwrap(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
             local_key: None,
@@ -110,6 +111,15 @@ impl Bench {
     async fn text(&self, query: &str) -> String {
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&self.app.pool).await.unwrap()
     }
+}
+
+/// Each run on the same database removes ten days more.
+async fn all_but_ten_days(pool: &PgPool) -> Keep {
+    let oldest = sqlx::query_scalar("select received_at from callbacks order by id limit 1").fetch_one(pool).await;
+    let oldest: DateTime<Utc> = oldest.unwrap();
+    let age = (END.parse::<DateTime<Utc>>().unwrap() - oldest).num_days();
+    let days = u32::try_from(age - 9).unwrap();
+    Keep { callbacks: days, attempts: days, deliveries: days, events: days, audit: days }
 }
 
 async fn database(folder: &Path) -> (PgConnectOptions, Option<embedded::Embedded>) {

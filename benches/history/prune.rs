@@ -47,7 +47,7 @@ pub(super) async fn print(bench: &Bench) {
 async fn counts(bench: &Bench) -> Vec<(&'static str, i64)> {
     let mut counts = Vec::new();
     for table in ["callbacks", "attempts", "deliveries", "events", "audit"] {
-        let old = tidings::id::first_of(bench.app.clock.now() - chrono::TimeDelta::days(30));
+        let old = tidings::id::first_of(bench.app.clock.now() - chrono::TimeDelta::days(10));
         let count = format!("select count(*)::text from {table} where id < '{old}'");
         counts.push((table, bench.text(&count).await.parse().unwrap()));
     }
@@ -92,6 +92,6 @@ async fn run(bench: &Bench, addresses: &[Url], meanwhile: impl Future<Output = (
     let mut times: Vec<Duration> = callers.join_all().await.into_iter().flatten().collect();
     let rate = times.len() as f64 / began.elapsed().as_secs_f64();
     times.sort_unstable();
-    let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1000.0;
-    Load { rate, p50: at(0.5), p99: at(0.99) }
+    let at = |percent: usize| times[times.len() * percent / 100].as_secs_f64() * 1000.0;
+    Load { rate, p50: at(50), p99: at(99) }
 }

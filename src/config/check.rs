@@ -261,11 +261,11 @@ fn keep(problems: &mut Problems, given: GivenKeep) -> Keep {
         problems.text(variable, given, |text| whole_number(text, &bounds)).unwrap_or(standard)
     };
     Keep {
-        callbacks: days("TIDINGS_KEEP_CALLBACKS_DAYS", given.keep_callbacks_days, Keep::DAYS, standard.callbacks),
-        attempts: days("TIDINGS_KEEP_ATTEMPTS_DAYS", given.keep_attempts_days, Keep::DAYS, standard.attempts),
-        deliveries: days("TIDINGS_KEEP_DELIVERIES_DAYS", given.keep_deliveries_days, Keep::DAYS, standard.deliveries),
-        events: days("TIDINGS_KEEP_EVENTS_DAYS", given.keep_events_days, Keep::EVENTS, standard.events),
-        audit: days("TIDINGS_KEEP_AUDIT_DAYS", given.keep_audit_days, Keep::DAYS, standard.audit),
+        callbacks: days("TIDINGS_KEEP_CALLBACKS_DAYS", given.callbacks, Keep::DAYS, standard.callbacks),
+        attempts: days("TIDINGS_KEEP_ATTEMPTS_DAYS", given.attempts, Keep::DAYS, standard.attempts),
+        deliveries: days("TIDINGS_KEEP_DELIVERIES_DAYS", given.deliveries, Keep::DAYS, standard.deliveries),
+        events: days("TIDINGS_KEEP_EVENTS_DAYS", given.events, Keep::EVENTS, standard.events),
+        audit: days("TIDINGS_KEEP_AUDIT_DAYS", given.audit, Keep::DAYS, standard.audit),
     }
 }
 

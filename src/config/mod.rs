@@ -99,24 +99,24 @@ pub struct Given {
 #[derive(clap::Args)]
 struct GivenKeep {
     /// Callbacks are removed after so many days: 1 to 3650; 90 when not given. Executions and files stay
-    #[arg(long, env = "TIDINGS_KEEP_CALLBACKS_DAYS", value_name = "DAYS")]
-    keep_callbacks_days: Option<String>,
+    #[arg(long = "keep-callbacks-days", env = "TIDINGS_KEEP_CALLBACKS_DAYS", value_name = "DAYS")]
+    callbacks: Option<String>,
 
     /// Attempts of deliveries that are done with are removed after so many days: 1 to 3650; 90 when not given
-    #[arg(long, env = "TIDINGS_KEEP_ATTEMPTS_DAYS", value_name = "DAYS")]
-    keep_attempts_days: Option<String>,
+    #[arg(long = "keep-attempts-days", env = "TIDINGS_KEEP_ATTEMPTS_DAYS", value_name = "DAYS")]
+    attempts: Option<String>,
 
     /// Deliveries that are done with are removed after so many days, once their attempts are: 1 to 3650; 90 when not given
-    #[arg(long, env = "TIDINGS_KEEP_DELIVERIES_DAYS", value_name = "DAYS")]
-    keep_deliveries_days: Option<String>,
+    #[arg(long = "keep-deliveries-days", env = "TIDINGS_KEEP_DELIVERIES_DAYS", value_name = "DAYS")]
+    deliveries: Option<String>,
 
     /// Events are removed after so many days, once their deliveries are: 30 to 3650; 400 when not given
-    #[arg(long, env = "TIDINGS_KEEP_EVENTS_DAYS", value_name = "DAYS")]
-    keep_events_days: Option<String>,
+    #[arg(long = "keep-events-days", env = "TIDINGS_KEEP_EVENTS_DAYS", value_name = "DAYS")]
+    events: Option<String>,
 
     /// Lines of the audit log are removed after so many days: 1 to 3650; 400 when not given
-    #[arg(long, env = "TIDINGS_KEEP_AUDIT_DAYS", value_name = "DAYS")]
-    keep_audit_days: Option<String>,
+    #[arg(long = "keep-audit-days", env = "TIDINGS_KEEP_AUDIT_DAYS", value_name = "DAYS")]
+    audit: Option<String>,
 }
 
 /// Where our rows are, as it was typed.

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 use crate::support::database::fresh;
 
 #[path = "../../benches/history/plans.rs"]
-mod plans;
+mod look_at;
 
 /// Unique by themselves: they serve no query.
 const CONSTRAINTS: [&str; 1] = ["downloads_location_key"];
@@ -20,7 +20,7 @@ async fn every_query_on_a_large_table_goes_by_an_index_and_every_index_serves_a_
     // Tables of this size may well be read from end to end; large ones may not.
     sqlx::raw_sql("analyze; set enable_seqscan = off").execute(&mut conn).await.unwrap();
 
-    let seen = plans::look(&mut conn).await;
+    let seen = look_at::look(&mut conn).await;
 
     assert!(seen.queries > 100, "{} queries", seen.queries);
     for (how, query) in &seen.unserved {
