@@ -17,6 +17,7 @@ mod embedded;
 mod execution;
 mod first_call;
 mod kill;
+mod lists;
 mod mail;
 mod migrate;
 mod notification;
