@@ -7,7 +7,8 @@
 //! An event's key tells once only while the event is there. After that the rows that it told of do: an execution is stored
 //! once, a report is late until it comes, an account waits until somebody signs in, a drift is news when it changes. Where
 //! nothing but the key does, as for a sign-in that ends soon, events must be kept for as long as the fact could be told again:
-//! the least time that [`Keep::EVENTS`] allows.
+//! the least time that [`Keep::EVENTS`] allows. An execution that a person tries again after its event has gone can fail anew,
+//! and that is told: it is news.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
