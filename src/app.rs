@@ -26,6 +26,7 @@ use crate::report::compare::Compare;
 use crate::report::dataset::Datasets;
 use crate::report::limits::Quotas;
 use crate::report::register::Register;
+use crate::retention::{Keep, Retention};
 use crate::secret::{Keyring, Secret};
 use crate::wake::Wake;
 
@@ -56,6 +57,8 @@ pub struct Settings {
     pub mail: Option<MailSettings>,
     /// The folder of the archive.
     pub archive: PathBuf,
+    /// For how long what is kept.
+    pub keep: Keep,
     /// A page to link to from the dashboard: the sandbox's, in the demo.
     pub sandbox_page: Option<Url>,
     /// Renders the metrics.
@@ -122,6 +125,8 @@ pub struct App {
     pub fan_out: FanOut,
     /// Delivers.
     pub deliver: Deliver,
+    /// Removes what is old.
+    pub retention: Retention,
     /// Told when the service stops: what would never end by itself ends then.
     pub stopping: CancellationToken,
     /// A page to link to from the dashboard.
@@ -179,6 +184,7 @@ impl App {
                 links.clone(),
                 wake.clone(),
             ),
+            retention: Retention { pool: pool.clone(), clock: clock.clone(), keep: settings.keep },
             guard: settings.guard,
             stopping: CancellationToken::new(),
             sandbox_page: settings.sandbox_page,

@@ -8,12 +8,19 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use crate::id::Id;
+use crate::id::{Id, Sequence};
 
 /// Tells the time, in microseconds as Postgres keeps them.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    set: Option<Arc<AtomicI64>>,
+    set: Option<Arc<Hands>>,
+}
+
+/// Of a clock that is moved. It has ids of its own: it does not go along with the machine's clock, nor with another one.
+#[derive(Debug)]
+struct Hands {
+    micros: AtomicI64,
+    ids: Sequence,
 }
 
 impl Clock {
@@ -24,7 +31,8 @@ impl Clock {
 
     /// A clock that stands still until it is moved; its clones move with it.
     pub fn set_at(at: DateTime<Utc>) -> Self {
-        Self { set: Some(Arc::new(AtomicI64::new(at.timestamp_micros()))) }
+        let hands = Hands { micros: AtomicI64::new(at.timestamp_micros()), ids: Sequence::default() };
+        Self { set: Some(Arc::new(hands)) }
     }
 
     /// The time now.
@@ -32,22 +40,25 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         match &self.set {
             None => Utc::now().trunc_subsecs(6),
-            Some(micros) => {
-                DateTime::from_timestamp_micros(micros.load(Ordering::SeqCst)).unwrap_or(DateTime::UNIX_EPOCH)
+            Some(hands) => {
+                DateTime::from_timestamp_micros(hands.micros.load(Ordering::SeqCst)).unwrap_or(DateTime::UNIX_EPOCH)
             }
         }
     }
 
     /// Moves a clock that was made by [`Clock::set_at`]; the machine's clock can't be moved and ignores it.
     pub fn advance(&self, by: Duration) {
-        if let Some(micros) = &self.set {
+        if let Some(hands) = &self.set {
             let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-            micros.fetch_add(by, Ordering::SeqCst);
+            hands.micros.fetch_add(by, Ordering::SeqCst);
         }
     }
 
     /// A fresh id that sorts after all ids made before now.
     pub fn new_id<I: Id>(&self) -> I {
-        I::at(self.now())
+        match &self.set {
+            None => I::at(self.now()),
+            Some(hands) => I::of(&hands.ids, self.now()),
+        }
     }
 }

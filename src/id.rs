@@ -3,6 +3,8 @@
 //! An id is made by [`crate::clock::Clock::new_id`] and sorts as that clock ticks. Two kinds of id can't be mixed up; the
 //! API's own ids live in [`crate::insights`] and are opaque texts.
 
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use chrono::{DateTime, Utc};
 use uuid::{ContextV7, Timestamp, Uuid};
 
@@ -10,12 +12,32 @@ use uuid::{ContextV7, Timestamp, Uuid};
 pub trait Id: From<Uuid> {
     /// A fresh id whose order follows `at`.
     fn at(at: DateTime<Utc>) -> Self {
-        static CONTEXT: std::sync::LazyLock<std::sync::Mutex<ContextV7>> =
-            std::sync::LazyLock::new(|| std::sync::Mutex::new(ContextV7::new()));
+        static SEQUENCE: LazyLock<Sequence> = LazyLock::new(Sequence::default);
+        Self::of(&SEQUENCE, at)
+    }
+
+    /// The next id of a sequence: it sorts behind those before it, even when `at` does not.
+    fn of(sequence: &Sequence, at: DateTime<Utc>) -> Self {
         let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
-        let context = CONTEXT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let context = sequence.0.lock().unwrap_or_else(PoisonError::into_inner);
         Self::from(Uuid::new_v7(Timestamp::from_unix(&*context, seconds, at.timestamp_subsec_nanos())))
     }
+}
+
+/// What the ids of one clock have in common: none sorts before an earlier one.
+#[derive(Debug)]
+pub struct Sequence(Mutex<ContextV7>);
+
+impl Default for Sequence {
+    fn default() -> Self {
+        Self(Mutex::new(ContextV7::new()))
+    }
+}
+
+/// Sorts before every id of that moment and later, and after those made before.
+pub fn first_of(at: DateTime<Utc>) -> Uuid {
+    let milliseconds = u128::try_from(at.timestamp_millis()).unwrap_or(0);
+    Uuid::from_u128(milliseconds << 80)
 }
 
 macro_rules! ids {
@@ -92,5 +114,13 @@ mod tests {
 
         assert!(ids.is_sorted());
         assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 1000);
+    }
+
+    #[test]
+    fn the_first_of_a_moment_parts_the_ids_before_it_from_the_others() {
+        let at = DateTime::from_timestamp_millis(1_795_154_531_007).unwrap();
+
+        assert!(CallbackId::at(at - chrono::TimeDelta::milliseconds(1)).0 < first_of(at));
+        assert!(first_of(at) < CallbackId::at(at).0);
     }
 }

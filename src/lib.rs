@@ -36,6 +36,7 @@ pub mod sandbox;
 // Drivers and edges.
 pub mod app;
 pub mod http;
+pub mod retention;
 pub mod worker;
 
 // The way in: settings, the log, and the commands.

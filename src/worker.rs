@@ -12,7 +12,6 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::access;
 use crate::account::expiring;
 use crate::app::App;
 use crate::db::{StoreError, Stored};
@@ -78,6 +77,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     steps.spawn(fan_out(app.clone(), stop.clone()));
     steps.spawn(keep_watch(app.clone(), stop.clone()));
     steps.spawn(keep_fresh(app.clone(), stop.clone()));
+    steps.spawn(prune(app.clone(), stop.clone()));
     steps.spawn(app.wake.clone().relay(app.pool.clone(), stop.clone()));
     all_ended(steps, &stop).await;
 }
@@ -191,12 +191,12 @@ async fn fan_out(app: App, stop: CancellationToken) {
     }
 }
 
-/// Looks after what no other step does: late reports, what has run out, and a database that was away. After a start and
+/// Looks after what no other step does: late reports, sign-ins that end, and a database that was away. After a start and
 /// after its return every report is looked at once: a callback may have come meanwhile. Whatever else fails here is said
 /// and comes again in its turn; only a database that does not answer is away.
 async fn keep_watch(app: App, stop: CancellationToken) {
     let (mut is_away, mut all_expected) = (false, false);
-    let (mut next_late, mut next_prune, mut next_expiring) = (Instant::now(), Instant::now(), Instant::now());
+    let (mut next_late, mut next_expiring) = (Instant::now(), Instant::now());
     while !stop.is_cancelled() {
         match ping(&app).await {
             Ok(()) => {
@@ -211,10 +211,6 @@ async fn keep_watch(app: App, stop: CancellationToken) {
                 if Instant::now() >= next_expiring {
                     next_expiring = Instant::now() + EXPIRING_EVERY;
                     done("tell which sign-ins end", &tell_expiring(&app).await);
-                }
-                if Instant::now() >= next_prune {
-                    next_prune = Instant::now() + PRUNE_EVERY;
-                    done("remove what has run out", &prune(&app).await);
                 }
             }
             Err(error) => {
@@ -274,9 +270,15 @@ async fn keep_fresh(app: App, stop: CancellationToken) {
     }
 }
 
-async fn prune(app: &App) -> Stored<()> {
-    access::store::prune(&mut *app.pool.acquire().await?, app.clock.now()).await?;
-    Ok(())
+/// Removes what is old. There may be much of it, so it holds up nothing else.
+async fn prune(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        done("remove what is old", &app.retention.run_once(&stop).await);
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(PRUNE_EVERY) => {}
+        }
+    }
 }
 
 /// Whether it was done; says so if not.

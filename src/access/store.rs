@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Actor, Scope};
 use crate::clock::Clock;
 use crate::db::Stored;
+use crate::db::prune::{self, Step};
 use crate::id::{AuditId, KeyId};
 
 /// An API key, without the key.
@@ -289,4 +291,20 @@ async fn prune_some(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<u64> 
     .execute(conn)
     .await?;
     Ok(sessions.rows_affected().max(links.rows_affected()).max(answers.rows_affected()))
+}
+
+/// Removes the next lines of the audit log behind `after` that are older than `before`, in one step; `None` if there are none.
+pub async fn prune_audit(conn: &mut PgConnection, after: Uuid, before: Uuid) -> Stored<Option<Step>> {
+    let to = sqlx::query_scalar!(
+        "select id from (select id from audit where id > $1 and id < $2 order by id limit $3) as next
+         order by id desc limit 1",
+        after,
+        before,
+        prune::STEP
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(to) = to else { return Ok(None) };
+    let result = sqlx::query!("delete from audit where id > $1 and id <= $2", after, to).execute(conn).await?;
+    Ok(Some(Step { removed: result.rows_affected(), to }))
 }

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::{Call, Callback, Verdict, escaped};
 use crate::db::Stored;
+use crate::db::prune::{self, Step};
 use crate::id::{CallbackId, ReportId};
 
 pub(super) struct NewCallback<'a> {
@@ -114,14 +116,33 @@ pub async fn list(
         r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query, headers, null as body,
                body_escaped, body_cut, remote_address
            from callbacks
-           where ($1::uuid is null or report_id = $1) and ($2::uuid is null or id < $2)
-           order by id desc
-           limit $3"#,
+           -- each branch walks the one index that has its order
+           where id = any(array(
+               (select id from callbacks where $1::uuid is null and id < $2 order by id desc limit $3)
+               union all
+               (select id from callbacks where report_id = any(array[$1]) and id < $2 order by report_id, id desc limit $3)))
+           order by id desc"#,
         report.map(|id| id.0),
-        before.map(|id| id.0),
+        before.map_or(Uuid::max(), |id| id.0),
         limit
     )
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().map(Callback::from).collect())
+}
+
+/// Removes the next callbacks behind `after` that are older than `before`, in one step; `None` if there are none.
+pub async fn prune(conn: &mut PgConnection, after: Uuid, before: Uuid) -> Stored<Option<Step>> {
+    let to = sqlx::query_scalar!(
+        "select id from (select id from callbacks where id > $1 and id < $2 order by id limit $3) as next
+         order by id desc limit 1",
+        after,
+        before,
+        prune::STEP
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(to) = to else { return Ok(None) };
+    let result = sqlx::query!("delete from callbacks where id > $1 and id <= $2", after, to).execute(conn).await?;
+    Ok(Some(Step { removed: result.rows_affected(), to }))
 }

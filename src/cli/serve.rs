@@ -92,6 +92,7 @@ fn app_settings(settings: Settings, listeners: &Listeners, local_key: Secret) ->
         download_hosts: settings.download_hosts,
         calls_per_second: settings.calls_per_second,
         quotas: settings.quotas,
+        keep: settings.keep,
         sandbox_page: None,
         metrics: Some(telemetry::metrics()),
     })

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -12,20 +13,22 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::{
-    Database, Given, GivenDatabase, GivenHome, GivenLog, GivenReach, Home, Log, Problem, Reach, Settings, Wrong,
+    Database, Given, GivenDatabase, GivenHome, GivenKeep, GivenLog, GivenReach, Home, Log, Problem, Reach, Settings,
+    Wrong,
 };
 use crate::channel::MailSettings;
 use crate::download::fetch::DownloadHosts;
 use crate::outbound::Guard;
 use crate::report::limits::Quotas;
+use crate::retention::Keep;
 use crate::secret::{Keyring, Secret};
 
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 const DEFAULT_DATA_DIR: &str = "./tidings-data";
 const DEFAULT_CALLS_PER_SECOND: u32 = 10;
-const CALLS_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=1000;
 /// The comparison reads so many reports of an account, at the most.
-const QUOTA: std::ops::RangeInclusive<usize> = 1..=1000;
+const QUOTA: RangeInclusive<usize> = 1..=1000;
+const CALLS_PER_SECOND: RangeInclusive<u32> = 1..=1000;
 const SHORTEST_ADMIN_KEY: usize = 24;
 const LONGEST_SHOWN: usize = 60;
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -58,10 +61,11 @@ pub(super) fn all(given: Given) -> Result<Settings, Wrong> {
         guard: problems.text("TIDINGS_ALLOW_NETWORKS", given.allow_networks, networks).unwrap_or_default(),
         download_hosts: problems.text("TIDINGS_DOWNLOAD_HOSTS", given.download_hosts, hosts).unwrap_or_default(),
         calls_per_second: problems
-            .text("TIDINGS_CALLS_PER_SECOND", given.calls_per_second, calls_per_second)
+            .text("TIDINGS_CALLS_PER_SECOND", given.calls_per_second, |text| whole_number(text, &CALLS_PER_SECOND))
             .unwrap_or(DEFAULT_CALLS_PER_SECOND),
         quotas: problems.text("TIDINGS_QUOTAS", given.quotas, quotas).unwrap_or_default(),
         proxy: problems.secret(("TIDINGS_PROXY", given.proxy), NO_FILE, proxy),
+        keep: keep(&mut problems, given.keep),
         database,
         home,
     };
@@ -250,9 +254,23 @@ fn hosts(text: &str) -> Result<DownloadHosts, String> {
     }
 }
 
-fn calls_per_second(text: &str) -> Result<u32, String> {
-    let number = text.parse().ok().filter(|number| CALLS_PER_SECOND.contains(number));
-    number.ok_or_else(|| "a whole number from 1 to 1000".into())
+fn whole_number(text: &str, bounds: &RangeInclusive<u32>) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| bounds.contains(number));
+    number.ok_or_else(|| format!("a whole number from {} to {}", bounds.start(), bounds.end()))
+}
+
+fn keep(problems: &mut Problems, given: GivenKeep) -> Keep {
+    let standard = Keep::default();
+    let mut days = |variable, given, bounds: RangeInclusive<u32>, standard| {
+        problems.text(variable, given, |text| whole_number(text, &bounds)).unwrap_or(standard)
+    };
+    Keep {
+        callbacks: days("TIDINGS_KEEP_CALLBACKS_DAYS", given.callbacks, Keep::DAYS, standard.callbacks),
+        attempts: days("TIDINGS_KEEP_ATTEMPTS_DAYS", given.attempts, Keep::DAYS, standard.attempts),
+        deliveries: days("TIDINGS_KEEP_DELIVERIES_DAYS", given.deliveries, Keep::DAYS, standard.deliveries),
+        events: days("TIDINGS_KEEP_EVENTS_DAYS", given.events, Keep::EVENTS, standard.events),
+        audit: days("TIDINGS_KEEP_AUDIT_DAYS", given.audit, Keep::DAYS, standard.audit),
+    }
 }
 
 fn quotas(text: &str) -> Result<Quotas, String> {

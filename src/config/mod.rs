@@ -19,6 +19,7 @@ use crate::channel::MailSettings;
 use crate::download::fetch::DownloadHosts;
 use crate::outbound::Guard;
 use crate::report::limits::Quotas;
+use crate::retention::Keep;
 use crate::secret::{Keyring, Secret};
 
 /// The settings of the service, as they were typed.
@@ -95,6 +96,33 @@ pub struct Given {
     /// HTTP proxy for API, sign-in and downloads; none when not given
     #[arg(long, env = "TIDINGS_PROXY", value_name = "URL", hide_env_values = true)]
     proxy: Option<Secret>,
+
+    #[command(flatten)]
+    keep: GivenKeep,
+}
+
+/// For how long what is kept, as it was typed.
+#[derive(clap::Args)]
+struct GivenKeep {
+    /// Callbacks are removed after so many days: 1 to 3650; 90 when not given. Executions and files stay
+    #[arg(long = "keep-callbacks-days", env = "TIDINGS_KEEP_CALLBACKS_DAYS", value_name = "DAYS")]
+    callbacks: Option<String>,
+
+    /// Attempts of deliveries that are done with are removed after so many days: 1 to 3650; 90 when not given
+    #[arg(long = "keep-attempts-days", env = "TIDINGS_KEEP_ATTEMPTS_DAYS", value_name = "DAYS")]
+    attempts: Option<String>,
+
+    /// Deliveries that are done with are removed after so many days, once their attempts are: 1 to 3650; 90 when not given
+    #[arg(long = "keep-deliveries-days", env = "TIDINGS_KEEP_DELIVERIES_DAYS", value_name = "DAYS")]
+    deliveries: Option<String>,
+
+    /// Events are removed after so many days, once their deliveries are: 30 to 3650; 400 when not given
+    #[arg(long = "keep-events-days", env = "TIDINGS_KEEP_EVENTS_DAYS", value_name = "DAYS")]
+    events: Option<String>,
+
+    /// Lines of the audit log are removed after so many days: 1 to 3650; 400 when not given
+    #[arg(long = "keep-audit-days", env = "TIDINGS_KEEP_AUDIT_DAYS", value_name = "DAYS")]
+    audit: Option<String>,
 }
 
 /// Where our rows are, as it was typed.
@@ -200,6 +228,8 @@ pub struct Settings {
     pub quotas: Quotas,
     /// For API, sign-in and downloads.
     pub proxy: Option<Url>,
+    /// For how long what is kept.
+    pub keep: Keep,
 }
 
 /// What lies on this machine.

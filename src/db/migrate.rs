@@ -1,10 +1,11 @@
 //! Brings the schema up to date. Safe from several replicas at once: one advisory lock, polled, because a blocking lock
-//! would wait inside a transaction and deadlock with `create index concurrently`.
+//! would wait inside a transaction and deadlock with `create index concurrently`. Such an index is made by a file of its own,
+//! outside of a transaction; one whose making was cut off is made again.
 
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 const LOCK: i64 = 0x7469_6469_6e67;
 const POLL: Duration = Duration::from_millis(200);
@@ -36,6 +37,7 @@ pub async fn migrate(options: &sqlx::postgres::PgConnectOptions) -> Result<(), M
     use sqlx::ConnectOptions;
     let mut conn = options.connect().await?;
     lock(&mut conn).await?;
+    drop_unfinished_indexes(&mut conn).await?;
     let result = migrator().run(&mut conn).await;
     // The lock belongs to the session and ends with it, whatever the result.
     conn.close().await?;
@@ -54,4 +56,16 @@ async fn lock(conn: &mut PgConnection) -> Result<(), MigrateError> {
         }
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Drops indexes whose making was cut off. They serve no query, and stand in the way of the migration that makes them again.
+async fn drop_unfinished_indexes(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let unfinished = "select indexrelid::regclass::text from pg_index join pg_class on pg_class.oid = indrelid
+        where not indisvalid and relnamespace = current_schema()::regnamespace
+          and indexrelid not in (select index_relid from pg_stat_progress_create_index)";
+    let names: Vec<String> = sqlx::query_scalar(unfinished).fetch_all(&mut *conn).await?;
+    for name in names {
+        sqlx::raw_sql(AssertSqlSafe(format!("drop index concurrently {name}"))).execute(&mut *conn).await?;
+    }
+    Ok(())
 }

@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod embedded;
 pub mod lease;
+pub mod prune;
 
 mod migrate;
 

@@ -224,7 +224,7 @@ impl Fetch {
         expectation::fulfilled(&mut tx, &self.clock, report.id, ids, generated_at).await?;
         if !execution.silent {
             let arrival = arrival(claim, report, execution, profile, stored_bytes);
-            let before = store::columns_before(&mut tx, report.id, generated_at).await?;
+            let before = store::columns_before(&mut tx, (report.id, execution.id), generated_at).await?;
             let changed = compare::columns(&before, &profile.columns).map(|changes| schema_changed(&arrival, &changes));
             event::store::append(&mut tx, &self.clock, arrival).await?;
             if let Some(fact) = changed {

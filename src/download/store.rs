@@ -33,8 +33,9 @@ pub(super) async fn find_work(conn: &mut PgConnection, clock: &Clock, limit: i64
     let ready = sqlx::query!(
         r#"select executions.id as "id: ExecutionId", report_id as "report_id: ReportId"
            from executions
-           where state = 'ready' and not exists (select from downloads where execution_id = executions.id)
-           order by executions.id
+           -- in the order that only the index of states has, oldest first
+           where state = any(array['ready']) and not exists (select from downloads where execution_id = executions.id)
+           order by state desc, executions.id
            limit $1"#,
         limit
     )
@@ -266,17 +267,24 @@ async fn select(
         r#"select id as "id: _", execution_id as "execution_id: _", report_id as "report_id: _", location, format, encoding,
                size_bytes, stored_bytes, sha256, rows, columns, first_rows, stored_at
            from downloads
-           where state = 'stored'
-             and ($1::uuid is null or id = $1)
-             and (cardinality($2::uuid[]) = 0 or execution_id = any($2))
-             and ($3::uuid is null or report_id = $3)
-             and ($4::uuid is null or id < $4)
-           order by id desc
-           limit $5"#,
+           -- each branch walks the one index that has its order
+           where state = 'stored' and id = any(array(
+               (select $1::uuid)
+               union all
+               (select id from downloads where execution_id = any($2))
+               union all
+               (select id from downloads
+                where $1 is null and cardinality($2) = 0 and $3::uuid is null and state = 'stored' and id < $4
+                order by id desc limit $5)
+               union all
+               (select id from downloads
+                where report_id = any(array[$3]) and state = 'stored' and id < $4
+                order by report_id, id desc limit $5)))
+           order by id desc"#,
         id.map(|id| id.0),
         &executions,
         report.map(|id| id.0),
-        before.map(|id| id.0),
+        before.map_or(uuid::Uuid::max(), |id| id.0),
         limit
     )
     .fetch_all(conn)
@@ -286,19 +294,23 @@ async fn select(
     .collect()
 }
 
-/// The columns of the file that was generated last before `at`, of one report.
+/// The columns of the file that was generated last before `at`, of one report, for comparison with those of `execution`.
 pub(super) async fn columns_before(
     conn: &mut PgConnection,
-    report: ReportId,
+    (report, execution): (ReportId, ExecutionId),
     at: DateTime<Utc>,
 ) -> Stored<Vec<String>> {
     let columns = sqlx::query_scalar!(
-        "select columns from downloads
-         join executions on executions.id = execution_id
-         where downloads.report_id = $1 and downloads.state = 'stored' and coalesce(generated_at, stored_at) < $2
-         order by coalesce(generated_at, stored_at) desc
-         limit 1",
+        "select columns
+         from (
+             select id, coalesce(generated_at, found_at) as made_at from executions
+             where report_id = $1 and state = 'stored' and coalesce(generated_at, found_at) < $3 and id <> $2
+             order by coalesce(generated_at, found_at) desc
+             limit 1
+         ) as last
+         join downloads on execution_id = last.id",
         report.0,
+        execution.0,
         at
     )
     .fetch_optional(conn)

@@ -122,14 +122,22 @@ pub async fn list(
         r#"select id as "id: _", seq, kind, occurred_at, account_id as "account_id: _", report_id as "report_id: _",
                execution_id as "execution_id: _", file_id as "file_id: _", subscription_id as "subscription_id: _", data
            from events
-           where ($1::text is null or kind = $1)
-             and ($2::uuid is null or report_id = $2)
-             and ($3::uuid is null or id < $3)
-           order by id desc
-           limit $4"#,
+           -- each branch walks the one index that has its order
+           where id = any(array(
+               (select id from events where $1::text is null and $2::uuid is null and id < $3 order by id desc limit $4)
+               union all
+               (select id from events
+                where $2 is null and kind = any(array[$1]) and id < $3 order by kind, id desc limit $4)
+               union all
+               (select id from events
+                where $1 is null and report_id = any(array[$2]) and id < $3 order by report_id, id desc limit $4)
+               union all
+               (select id from events
+                where report_id = $2 and kind = $1 and id < $3 order by id desc nulls last limit $4)))
+           order by id desc"#,
         kind.map(Kind::as_str),
         report_id.map(|id| id.0),
-        before.map(|id| id.0),
+        before.map_or(uuid::Uuid::max(), |id| id.0),
         limit,
     )
     .fetch_all(conn)
@@ -139,9 +147,18 @@ pub async fn list(
     .collect()
 }
 
-/// Oldest first, with numbers above `seq`: none is ever missed.
-pub async fn after(conn: &mut PgConnection, seq: i64, limit: i64) -> Stored<Vec<Event>> {
-    sqlx::query_as!(
+/// What a reader who goes by numbers gets.
+#[derive(Debug)]
+pub enum Next {
+    /// The next facts.
+    Events(Vec<Event>),
+    /// Some of the next facts were removed; none is missing after this number.
+    Removed(i64),
+}
+
+/// Oldest first, with numbers above `seq`: none is ever missed, or that is told.
+pub async fn after(conn: &mut PgConnection, seq: i64, limit: i64) -> Stored<Next> {
+    let rows = sqlx::query_as!(
         Row,
         r#"select id as "id: _", seq, kind, occurred_at, account_id as "account_id: _", report_id as "report_id: _",
                execution_id as "execution_id: _", file_id as "file_id: _", subscription_id as "subscription_id: _", data
@@ -149,14 +166,27 @@ pub async fn after(conn: &mut PgConnection, seq: i64, limit: i64) -> Stored<Vec<
         seq,
         limit,
     )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(Event::try_from)
-    .collect()
+    .fetch_all(&mut *conn)
+    .await?;
+    // Last, so that it tells of all that was not there any more to be read.
+    let removed = sqlx::query_scalar!("select last_seq from event_removals").fetch_one(conn).await?;
+    if seq < removed {
+        return Ok(Next::Removed(removed));
+    }
+    rows.into_iter().map(Event::try_from).collect::<Stored<_>>().map(Next::Events)
 }
 
 /// The last number given.
 pub async fn last_seq(conn: &mut PgConnection) -> Stored<i64> {
     Ok(sqlx::query_scalar!("select last_seq from event_numbers").fetch_one(conn).await?)
+}
+
+/// Removes facts. Who reads by number and has not come as far as the last of them is told from now on.
+pub async fn remove(conn: &mut PgConnection, ids: &[EventId]) -> Stored<u64> {
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+    let last =
+        sqlx::query_scalar!("select max(seq) from events where id = any($1)", &ids).fetch_one(&mut *conn).await?;
+    let Some(last) = last else { return Ok(0) };
+    sqlx::query!("update event_removals set last_seq = greatest(last_seq, $1)", last).execute(&mut *conn).await?;
+    Ok(sqlx::query!("delete from events where id = any($1)", &ids).execute(conn).await?.rows_affected())
 }

@@ -88,16 +88,26 @@ async fn select(
         r#"select id as "id: _", report_id as "report_id: _", remote_id, remote_report_id, status, state, found_by, silent,
                generated_at, archive_date, failure, found_at, updated_at
            from executions
-           where ($1::uuid is null or id = $1)
-             and ($2::uuid is null or report_id = $2)
-             and ($3::text is null or state = $3)
-             and ($4::uuid is null or id < $4)
-           order by id desc
-           limit $5"#,
+           -- each branch walks the one index that has its order
+           where id = any(array(
+               (select $1::uuid)
+               union all
+               (select id from executions
+                where $1 is null and $2::uuid is null and $3::text is null and id < $4 order by id desc limit $5)
+               union all
+               (select id from executions
+                where $2 is null and state = any(array[$3]) and id < $4 order by state, id desc limit $5)
+               union all
+               (select id from executions
+                where $3 is null and report_id = any(array[$2]) and id < $4 order by report_id, id desc limit $5)
+               union all
+               (select id from executions
+                where report_id = $2 and state = $3 and id < $4 order by id desc nulls last limit $5)))
+           order by id desc"#,
         id.map(|id| id.0),
         report.map(|id| id.0),
         state.map(State::as_str),
-        before.map(|id| id.0),
+        before.map_or(uuid::Uuid::max(), |id| id.0),
         limit
     )
     .fetch_all(conn)

@@ -30,6 +30,8 @@ pub(super) enum ApiError {
     Conflict(String),
     /// It is gone.
     Gone(&'static str),
+    /// Some of the events asked for were removed; none is missing after this number.
+    Removed(i64),
     /// Microsoft did not do it: its own words.
     Upstream(String),
     /// Come back later.
@@ -50,6 +52,9 @@ pub(super) struct Problem {
     status: u16,
     /// What it is about this time.
     detail: String,
+    /// Of a feed whose next events were removed: none is missing from this number on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_seq: Option<i64>,
     /// Fields that are wrong or missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -64,6 +69,7 @@ impl ApiError {
     }
 
     fn problem(self) -> Problem {
+        let first_seq = if let Self::Removed(seq) = self { Some(seq + 1) } else { None };
         let (status, name, title, detail, errors) = match self {
             Self::Unauthorized => (
                 401,
@@ -82,13 +88,20 @@ impl ApiError {
             Self::TooLarge => (413, "too-large", "Too large", "a body may have at most 1 MiB".into(), Vec::new()),
             Self::Conflict(what) => (409, "conflict", "Conflict", what, Vec::new()),
             Self::Gone(what) => (410, "gone", "Gone", what.into(), Vec::new()),
+            Self::Removed(seq) => (
+                410,
+                "events-removed",
+                "Events removed",
+                format!("events up to number {seq} were removed because of their age; go on with after={seq}"),
+                Vec::new(),
+            ),
             Self::Upstream(what) => (502, "upstream", "Partner Insights did not do it", what, Vec::new()),
             Self::Busy => (503, "busy", "Busy", "too much is under way; try again".into(), Vec::new()),
             Self::Internal => {
                 (500, "internal", "Internal error", "something went wrong here; the log says more".into(), Vec::new())
             }
         };
-        Problem { kind: format!("urn:tidings:problem:{name}"), title, status, detail, errors }
+        Problem { kind: format!("urn:tidings:problem:{name}"), title, status, detail, first_seq, errors }
     }
 }
 

@@ -121,7 +121,9 @@ impl Compare {
     ) -> Stored<()> {
         let (there, now) = (remote.and_then(There::of), self.clock.now());
         let drift = json!(differences);
-        let Some(since) = comparisons::found(conn, report, (Some(&drift), there), now).await? else { return Ok(()) };
+        let Some((since, is_news)) = comparisons::found(conn, report, (Some(&drift), there), now).await? else {
+            return Ok(());
+        };
         let seen = hex(&digest(&Secret::new(drift.to_string()))[..8]);
         let fact = Fact {
             kind: Kind::ReportDrifted,
@@ -133,7 +135,9 @@ impl Compare {
                 "differences": differences.iter().map(told).collect::<Vec<_>>(),
             }),
         };
-        event::store::append(conn, &self.clock, fact).await?;
+        if is_news {
+            event::store::append(conn, &self.clock, fact).await?;
+        }
         let ended = differences.iter().any(Difference::needs_a_new_one) && remote.is_some();
         if ended && report.recreate {
             comparisons::settle_again(conn, report, Again::Remake, now).await?;

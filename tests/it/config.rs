@@ -216,3 +216,18 @@ async fn a_taken_address_is_told_with_the_setting_to_change() {
     assert_eq!(run.code, Some(1));
     assert!(run.err.contains(&listen) && run.err.contains("TIDINGS_LISTEN"), "{}", run.err);
 }
+
+#[test]
+fn what_is_kept_for_how_long_has_bounds() {
+    let keep = check(&["--keep-callbacks-days=7", "--keep-events-days=30"]).unwrap().keep;
+
+    assert_eq!((keep.callbacks, keep.attempts, keep.deliveries, keep.events, keep.audit), (7, 90, 90, 30, 400));
+    assert_eq!(wrong(&["--keep-callbacks-days=0"]), ["TIDINGS_KEEP_CALLBACKS_DAYS"]);
+    assert_eq!(
+        wrong(&["--keep-attempts-days=soon", "--keep-audit-days=3651"]),
+        ["TIDINGS_KEEP_ATTEMPTS_DAYS", "TIDINGS_KEEP_AUDIT_DAYS"]
+    );
+    assert_eq!(wrong(&["--keep-deliveries-days=-1"]), ["TIDINGS_KEEP_DELIVERIES_DAYS"]);
+    // A sign-in that ends is told by its event alone.
+    assert_eq!(wrong(&["--keep-events-days=29"]), ["TIDINGS_KEEP_EVENTS_DAYS"]);
+}

@@ -70,6 +70,7 @@ async fn place() -> Place {
         download_hosts: DownloadHosts::default(),
         calls_per_second: 1000,
         quotas: Quotas::default(),
+        keep: tidings::retention::Keep::default(),
         keyring: Keyring::parse(&Keyring::generate()).unwrap(),
         admin_key: Some(Secret::new(KEY)),
         local_key: None,
@@ -250,9 +251,9 @@ impl Place {
     }
 
     async fn delivery(&self, report_id: ReportId) -> tidings::notification::Delivery {
-        let filter = deliveries::Filter { report_id: Some(report_id), ..deliveries::Filter::default() };
         let mut conn = self.app.pool.acquire().await.unwrap();
-        deliveries::list(&mut conn, filter, None, 1).await.unwrap().pop().unwrap()
+        let all = deliveries::list(&mut conn, deliveries::Filter::default(), None, 50).await.unwrap();
+        all.into_iter().find(|delivery| delivery.report_id == Some(report_id)).unwrap()
     }
 
     async fn audit(&self) -> Vec<String> {

@@ -22,6 +22,7 @@ use crate::download::fetch::DownloadHosts;
 use crate::http::Listeners;
 use crate::outbound::Guard;
 use crate::report::limits::Quotas;
+use crate::retention::Keep;
 use crate::sandbox::{self, Sandbox};
 use crate::secret::{Keyring, Secret};
 use crate::telemetry;
@@ -75,6 +76,7 @@ impl House {
             // The sandbox minds no haste.
             calls_per_second: 1000,
             quotas: Quotas::default(),
+            keep: Keep::default(),
             // With an empty database there is nothing that an older key would have to open.
             keyring: Keyring::parse(&Keyring::generate())?,
             admin_key: None,

@@ -68,7 +68,7 @@ async fn list(
     Params(filter): Params<DeliveryFilter>,
 ) -> Result<Json<Page<Delivery>>, ApiError> {
     let (limit, before) = Paging { limit: filter.limit, cursor: filter.cursor }.read()?;
-    let filter = Filter { subscription_id: filter.subscription_id, state: filter.state, report_id: None };
+    let filter = Filter { subscription_id: filter.subscription_id, state: filter.state };
     let items = deliveries::list(&mut *app.pool.acquire().await?, filter, before, limit).await?;
     Ok(Json(Page::new(items, limit, |delivery| delivery.id.to_string())))
 }

@@ -13,6 +13,7 @@ use axum::response::sse::{Event as ServerSent, KeepAlive, Sse};
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout};
 use utoipa::ToSchema;
@@ -20,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::event::{self, Event, Kind};
+use crate::event::{self, Event, Kind, store::Next};
 use crate::http::error::ApiError;
 use crate::http::extract::{MayRead, Page, Paging, Params};
 use crate::id::{AccountId, EventId, ExecutionId, FileId, ReportId, SubscriptionId};
@@ -79,7 +80,8 @@ impl From<Event> for EventView {
 struct EventFilter {
     kind: Option<String>,
     report_id: Option<ReportId>,
-    /// With this, oldest first, with numbers above it; none is missed.
+    /// With this, oldest first, with numbers above it; none is missed. Where the next ones were removed because of their
+    /// age, 410 says with which number to go on.
     after: Option<i64>,
     limit: Option<u32>,
     cursor: Option<String>,
@@ -95,7 +97,7 @@ struct StreamStart {
 
 /// List events: newest first, or by number with `after`
 #[utoipa::path(get, path = "/events", tag = "events", params(EventFilter),
-    responses((status = 200, body = Page<EventView>)))]
+    responses((status = 200, body = Page<EventView>), (status = 410, body = crate::http::error::Problem)))]
 async fn list(
     State(app): State<App>,
     _: MayRead,
@@ -109,7 +111,7 @@ async fn list(
         if kind.is_some() || filter.report_id.is_some() || before.is_some() {
             return Err(ApiError::field("after", "gives all events; it goes with limit only"));
         }
-        let events = event::store::after(&mut conn, seq, limit).await?;
+        let events = next_events(&mut conn, seq, limit).await?;
         return Ok(Json(Page { items: events.into_iter().map(EventView::from).collect(), next_cursor: None }));
     }
     let events = event::store::list(&mut conn, kind, filter.report_id, before, limit).await?;
@@ -120,7 +122,7 @@ async fn list(
 /// Events as they happen, server-sent; the id of each is its number
 #[utoipa::path(get, path = "/events/stream", tag = "events", params(StreamStart),
     responses((status = 200, content_type = "text/event-stream", body = EventView),
-        (status = 503, body = crate::http::error::Problem)))]
+        (status = 410, body = crate::http::error::Problem), (status = 503, body = crate::http::error::Problem)))]
 async fn stream(
     State(app): State<App>,
     _: MayRead,
@@ -129,15 +131,24 @@ async fn stream(
 ) -> Result<Sse<impl Stream<Item = Result<ServerSent, Infallible>>>, ApiError> {
     let place = PLACES.try_acquire().map_err(|_| ApiError::Busy)?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let seq = match last.or(start.after) {
-        Some(seq) => seq,
-        None => event::store::last_seq(&mut *app.pool.acquire().await?).await?,
+    let mut conn = app.pool.acquire().await?;
+    let (seq, waiting) = match last.or(start.after) {
+        Some(seq) => (seq, next_events(&mut conn, seq, STREAM_BATCH).await?),
+        None => (event::store::last_seq(&mut conn).await?, Vec::new()),
     };
+    drop(conn);
     let ends = timeout(STREAM_LIFE, app.stopping.clone().cancelled_owned());
-    let (ear, waiting) = (app.wake.ear(), Vec::new().into_iter());
+    let (ear, waiting) = (app.wake.ear(), waiting.into_iter());
     let feed = Feed { app, ear, seq, waiting, next_look: Instant::now(), _place: place };
     let events = futures_util::stream::unfold(feed, next).take_until(ends);
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+async fn next_events(conn: &mut PgConnection, seq: i64, limit: i64) -> Result<Vec<Event>, ApiError> {
+    match event::store::after(conn, seq, limit).await? {
+        Next::Events(events) => Ok(events),
+        Next::Removed(seq) => Err(ApiError::Removed(seq)),
+    }
 }
 
 struct Feed {
@@ -160,8 +171,9 @@ async fn next(mut feed: Feed) -> Option<(Result<ServerSent, Infallible>, Feed)> 
         sleep_until(feed.next_look).await;
         feed.next_look = Instant::now() + LEAST_PAUSE;
         let mut conn = feed.app.pool.acquire().await.ok()?;
-        // A database that is away ends the stream; the client comes back with the last number it knows.
-        feed.waiting = event::store::after(&mut conn, feed.seq, STREAM_BATCH).await.ok()?.into_iter();
+        // A database that is away ends the stream, and so do events that were removed before they were read; the client comes
+        // back with the last number it knows, and is told.
+        feed.waiting = next_events(&mut conn, feed.seq, STREAM_BATCH).await.ok()?.into_iter();
         drop(conn);
         if feed.waiting.len() == 0 {
             // An event has its number when it is handed out, and that is told as deliveries.

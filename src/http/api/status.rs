@@ -28,7 +28,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 struct Status {
     version: &'static str,
     now: DateTime<Utc>,
-    /// How many are in each state. Of executions and deliveries, 10000 means that many or more.
+    /// How many are in each state; of the newest 10000. Of executions and deliveries, 10000 means that many or more.
     reports: BTreeMap<String, i64>,
     executions: BTreeMap<String, i64>,
     deliveries: BTreeMap<String, i64>,
@@ -48,7 +48,7 @@ async fn show(State(app): State<App>, _: MayRead) -> Result<Json<Status>, ApiErr
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         now,
-        reports: report::store::count(&mut conn).await?.into_iter().collect(),
+        reports: report::store::count(&mut conn, MOST_COUNTED).await?.into_iter().collect(),
         executions: execution::store::count(&mut conn, MOST_COUNTED).await?.into_iter().collect(),
         deliveries: deliveries::count(&mut conn, MOST_COUNTED).await?.into_iter().collect(),
         oldest_due_delivery_at: deliveries::oldest_due(&mut conn, now).await?,

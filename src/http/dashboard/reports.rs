@@ -21,6 +21,8 @@ use crate::id::ReportId;
 use crate::report::{self, Report};
 
 const PAGE: i64 = 50;
+/// The numbers above the list are of the newest ones.
+const MOST_REPORTS: i64 = 10_000;
 const MOST_CALLBACKS: i64 = 50;
 const MOST_DELIVERIES: i64 = 200;
 const MOST_ATTEMPTS: i64 = 20;
@@ -41,7 +43,7 @@ pub(super) async fn list(
     let mut conn = app.pool.acquire().await?;
     let mut rows = store::reports(&mut conn, before, PAGE + 1).await?;
     let health = store::health(&mut conn).await?;
-    let states = report::store::count(&mut conn).await?;
+    let states = report::store::count(&mut conn, MOST_REPORTS).await?;
     let locked = store::locked_accounts(&mut conn).await?;
     drop(conn);
     let older = cut(&mut rows, PAGE);

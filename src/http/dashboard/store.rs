@@ -1,6 +1,7 @@
 //! What the dashboard reads: rows of all stages, side by side. It writes nothing.
 //!
-//! Every query is bounded and walks an index, so that a page costs the same however much is stored.
+//! Every query is bounded and walks an index, so that a page costs the same however much is stored. What is wanted newest
+//! first of one report is ordered by the report too: only the index that begins with it has that order, and no other is taken.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -116,11 +117,12 @@ pub(super) async fn reports(conn: &mut PgConnection, before: Option<ReportId>, l
            ) as reports
            join accounts on accounts.id = reports.account_id
            left join lateral (
-               select state, failure from executions where report_id = reports.id order by id desc limit 1
+               select state, failure from executions where report_id = any(array[reports.id])
+               order by report_id, id desc limit 1
            ) as last on true
            left join lateral (
                select stored_at, rows, size_bytes from downloads
-               where report_id = reports.id and state = 'stored' order by id desc limit 1
+               where report_id = any(array[reports.id]) and state = 'stored' order by report_id, id desc limit 1
            ) as file on true
            order by reports.id desc"#,
         before.map(|id| id.0),
@@ -146,7 +148,7 @@ pub(super) async fn callbacks(conn: &mut PgConnection, report: ReportId, limit: 
     let rows = sqlx::query_as!(
         Callback,
         "select received_at, method, path, query, remote_address from callbacks
-         where report_id = $1 order by id desc limit $2",
+         where report_id = any(array[$1::uuid]) order by report_id, id desc limit $2",
         report.0,
         limit
     )
@@ -175,7 +177,7 @@ pub(super) async fn executions(conn: &mut PgConnection, report: ReportId, limit:
     let rows = sqlx::query_as!(
         Execution,
         r#"select id as "id: _", remote_id, status, state, found_by, silent, generated_at, failure, found_at, updated_at
-           from executions where report_id = $1 order by id desc limit $2"#,
+           from executions where report_id = any(array[$1::uuid]) order by report_id, id desc limit $2"#,
         report.0,
         limit
     )
@@ -199,7 +201,7 @@ pub(super) async fn events(conn: &mut PgConnection, report: ReportId, limit: i64
     let rows = sqlx::query_as!(
         Event,
         r#"select id as "id: _", kind, occurred_at, execution_id as "execution_id: _", data
-           from events where report_id = $1 order by id desc limit $2"#,
+           from events where report_id = any(array[$1::uuid]) order by report_id, id desc limit $2"#,
         report.0,
         limit
     )
@@ -312,9 +314,9 @@ pub(super) async fn attempts(conn: &mut PgConnection, deliveries: &[DeliveryId],
 pub(super) async fn version(conn: &mut PgConnection, report: ReportId) -> Stored<String> {
     let version = sqlx::query_scalar!(
         r#"with recent_executions as (
-               select * from executions where report_id = $1 order by id desc limit $2
+               select * from executions where report_id = any(array[$1::uuid]) order by report_id, id desc limit $2
            ), recent_events as (
-               select id from events where report_id = $1 order by id desc limit $3
+               select id from events where report_id = any(array[$1::uuid]) order by report_id, id desc limit $3
            )
            select md5(concat_ws('|',
                (select concat_ws(' ', updated_at, state, last_failure, expected_at, late_since, drift) from reports
@@ -322,7 +324,7 @@ pub(super) async fn version(conn: &mut PgConnection, report: ReportId) -> Stored
                (select concat_ws(' ', state, last_failure) from accounts
                 where id = (select account_id from reports where id = $1)),
                (select concat_ws(' ', due_at, good_at) from checks where report_id = $1),
-               (select id from callbacks where report_id = $1 order by id desc limit 1),
+               (select id from callbacks where report_id = any(array[$1::uuid]) order by report_id, id desc limit 1),
                (select string_agg(concat_ws(' ', id, state, updated_at), ',') from recent_executions),
                (select string_agg(concat_ws(' ', id, state, tries, last_failure), ',' order by id) from downloads
                 where execution_id in (select id from recent_executions)),

@@ -186,13 +186,16 @@ pub async fn resend_all(
     let result = sqlx::query!(
         "update deliveries
          set due_at = $3, since = $3, tries = 0, state = 'pending', trigger = 'resend', reason = null, finished_at = null
-         where id in (
-             select deliveries.id from deliveries
-             join subscriptions on subscriptions.id = subscription_id and removed_at is null
-             where ($1::uuid is null or subscription_id = $1) and deliveries.state = $2
-             order by deliveries.id
+         where id = any(array(
+             select next.id from subscriptions
+             cross join lateral (
+                 select id from deliveries where subscription_id = subscriptions.id and deliveries.state = $2
+                 order by id nulls first limit $4
+             ) as next
+             where removed_at is null and ($1::uuid is null or subscriptions.id = $1)
+             order by next.id
              limit $4
-         )",
+         ))",
         subscription.map(|id| id.0),
         state.as_str(),
         now,
@@ -262,8 +265,6 @@ pub struct Filter {
     pub subscription_id: Option<SubscriptionId>,
     /// In one state.
     pub state: Option<DeliveryState>,
-    /// Of one report's events.
-    pub report_id: Option<ReportId>,
 }
 
 /// Newest first.
@@ -292,18 +293,27 @@ async fn select(
            from deliveries
            join events on events.id = event_id
            join subscriptions on subscriptions.id = deliveries.subscription_id
-           where ($1::uuid is null or deliveries.id = $1)
-             and ($2::uuid is null or deliveries.subscription_id = $2)
-             and ($3::text is null or deliveries.state = $3)
-             and ($4::uuid is null or events.report_id = $4)
-             and ($5::uuid is null or deliveries.id < $5)
-           order by deliveries.id desc
-           limit $6"#,
+           -- each branch walks the one index that has its order
+           where deliveries.id = any(array(
+               (select $1::uuid)
+               union all
+               (select id from deliveries
+                where $1 is null and $2::uuid is null and $3::text is null and id < $4 order by id desc limit $5)
+               union all
+               (select id from deliveries
+                where $2 is null and state = any(array[$3]) and id < $4 order by state, id desc limit $5)
+               union all
+               (select id from deliveries
+                where $3 is null and subscription_id = any(array[$2]) and id < $4
+                order by subscription_id, id desc limit $5)
+               union all
+               (select id from deliveries
+                where subscription_id = $2 and state = $3 and id < $4 order by id desc nulls last limit $5)))
+           order by deliveries.id desc"#,
         id.map(|id| id.0),
         filter.subscription_id.map(|id| id.0),
         filter.state.map(DeliveryState::as_str),
-        filter.report_id.map(|id| id.0),
-        before.map(|id| id.0),
+        before.map_or(Uuid::max(), |id| id.0),
         limit
     )
     .fetch_all(conn)
@@ -342,7 +352,15 @@ pub async fn count(conn: &mut PgConnection, most: i64) -> Stored<Vec<(String, i6
 
 /// When the oldest delivery that is due was due.
 pub async fn oldest_due(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<Option<DateTime<Utc>>> {
-    Ok(sqlx::query_scalar!("select min(due_at) from deliveries where state = 'pending' and due_at <= $1", now)
-        .fetch_one(conn)
-        .await?)
+    Ok(sqlx::query_scalar!(
+        "select min(oldest.due_at) from subscriptions
+         cross join lateral (
+             select due_at from deliveries
+             where subscription_id = subscriptions.id and state = 'pending' and due_at <= $1
+             order by due_at limit 1
+         ) as oldest",
+        now
+    )
+    .fetch_one(conn)
+    .await?)
 }

@@ -111,20 +111,22 @@ pub(in super::super) async fn reports(conn: &mut PgConnection, account: AccountI
     select(conn, Filter { account: Some(account), is_settled: true, ..Filter::default() }, MOST_REPORTS).await
 }
 
-/// Records how a report differs, or that it does not, and what is there where that is known. Tells since when it differs; none
-/// where it does not, or the row has changed since it was read.
+/// Records how a report differs, or that it does not, and what is there where that is known. Tells since when it differs, and
+/// whether it does so in this way since now; none where it does not, or the row has changed since it was read.
 pub(in super::super) async fn found(
     conn: &mut PgConnection,
     read: &Report,
     (drift, there): (Option<&serde_json::Value>, Option<There>),
     now: DateTime<Utc>,
-) -> Stored<Option<DateTime<Utc>>> {
-    let since = sqlx::query_scalar!(
-        "update reports
+) -> Stored<Option<(DateTime<Utc>, bool)>> {
+    let found = sqlx::query!(
+        r#"with before as (select id, drift from reports where id = $1 for no key update)
+         update reports
          set drift = $3, drift_since = case when $3::jsonb is not null then coalesce(drift_since, $5) end, compared_at = $5,
              there = coalesce($4, there)
-         where id = $1 and updated_at = $2 and settle_at is null
-         returning drift_since",
+         from before
+         where reports.id = before.id and updated_at = $2 and settle_at is null
+         returning drift_since, before.drift is distinct from reports.drift as "is_news!""#,
         read.id.0,
         read.updated_at,
         drift,
@@ -133,7 +135,7 @@ pub(in super::super) async fn found(
     )
     .fetch_optional(conn)
     .await?;
-    Ok(since.flatten())
+    Ok(found.and_then(|row| Some((row.drift_since?, row.is_news))))
 }
 
 /// What shall happen there to a report that is not as it should be.

@@ -282,10 +282,14 @@ pub async fn want(conn: &mut PgConnection, id: ReportId, from: &[State], to: Sta
     db::one(&result)
 }
 
-/// How many reports are in each state.
-pub async fn count(conn: &mut PgConnection) -> Stored<Vec<(String, i64)>> {
-    let rows = sqlx::query!(r#"select state, count(*) as "count!" from reports group by state order by state"#)
-        .fetch_all(conn)
-        .await?;
+/// How many reports are in each state; counts `most` in all.
+pub async fn count(conn: &mut PgConnection, most: i64) -> Stored<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"select state, count(*) as "count!" from (select state from reports order by id desc limit $1) as newest
+           group by state order by state"#,
+        most
+    )
+    .fetch_all(conn)
+    .await?;
     Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
 }

@@ -12,6 +12,7 @@ use tidings::download::fetch::DownloadHosts;
 use tidings::http::{self, Listeners};
 use tidings::outbound::Guard;
 use tidings::report::limits::Quotas;
+use tidings::retention::Keep;
 use tidings::sandbox::{self, Sandbox};
 use tidings::secret::{Keyring, Secret};
 use tokio::net::TcpListener;
@@ -67,6 +68,7 @@ impl TestApp {
             download_hosts: DownloadHosts::default(),
             calls_per_second: 1000,
             quotas: Quotas::default(),
+            keep: Keep::default(),
             keyring: Keyring::parse(&Keyring::generate()).unwrap(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
             local_key: None,
@@ -93,6 +95,7 @@ impl TestApp {
             proxy: None,
             calls_per_second: 1000,
             quotas: Quotas::default(),
+            keep: Keep::default(),
             download_hosts: DownloadHosts::default(),
             keyring: self.app.keyring.clone(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
