@@ -2,7 +2,7 @@
 //!
 //! Each round starts the program, chooses a stage, and kills it at one of its next commits of that stage: before Postgres
 //! hears of it, or when Postgres has answered and the program has not yet heard. What a killed process had claimed is taken
-//! up by a later one when its lease has run out.
+//! up by a later one when its lease has run out; since nobody else is there, the rounds don't wait for that.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::world::World;
 const STAGES: [&str; 8] = ["callback", "check", "discover", "download", "fan_out", "deliver", "register", "token"];
 const REPORTS: usize = 40;
 /// A stage that has nothing to commit by then is left for another round.
-const SOON: Duration = Duration::from_millis(2500);
+const SOON: Duration = Duration::from_millis(700);
 const SAY_EVERY: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn no_kill_at_any_commit_loses_or_doubles_anything() {
     it.keep_changing();
     it.keep_busy(Duration::from_millis(30));
     it.services[0].kill().await;
-    let (began, time) = (Instant::now(), duration(30));
+    let (began, time) = (Instant::now(), duration(45));
     let (mut rounds, mut missed, mut said) = (0, 0, Instant::now());
     let mut kills = BTreeMap::<Hit, usize>::new();
 
@@ -37,6 +37,7 @@ async fn no_kill_at_any_commit_loses_or_doubles_anything() {
             None => missed += 1,
         }
         it.services[0].kill().await;
+        it.let_leases_run_out().await;
         rounds += 1;
         if said.elapsed() > SAY_EVERY {
             said = Instant::now();
@@ -45,7 +46,7 @@ async fn no_kill_at_any_commit_loses_or_doubles_anything() {
     }
     it.start_one(0);
     it.come_to_rest().await;
-    let summary = it.check().await;
+    let summary = it.check(rounds).await;
     println!("kills: rounds {rounds}, killed at no commit {missed}, {summary}");
     println!("kills: {}", shown(&kills));
 }

@@ -8,6 +8,7 @@ mod admin;
 mod kills;
 mod proxy;
 mod random;
+mod replicas;
 mod service;
 mod toll;
 mod wire;

@@ -32,7 +32,11 @@ impl Random {
 }
 
 /// How long the program goes on: `short` seconds unless the environment says otherwise.
-pub(super) fn duration(short: u64) -> std::time::Duration {
-    let seconds = std::env::var("TIDINGS_FAULT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    std::time::Duration::from_secs(seconds.unwrap_or(short))
+pub(super) fn duration(short: usize) -> std::time::Duration {
+    std::time::Duration::from_secs(number("TIDINGS_FAULT_SECONDS", short).try_into().unwrap())
+}
+
+/// A number of the environment.
+pub(super) fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(otherwise)
 }

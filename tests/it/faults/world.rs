@@ -26,6 +26,8 @@ const REPORTS_OF_ONE: usize = 50;
 /// Longer than a lease and all that comes after it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(180);
 const CALLERS: u64 = 4;
+/// A kill repeats what was being sent to the one endpoint: not more than it takes at once.
+const MOST_REPEATS: usize = 16;
 
 pub(super) struct World {
     pub(super) sandbox: Sandbox,
@@ -175,6 +177,22 @@ impl World {
         });
     }
 
+    /// As if the longest lease had passed since the only replica was killed.
+    pub(super) async fn let_leases_run_out(&self) {
+        let columns = [
+            ("checks", "lease_until"),
+            ("reports", "lease_until"),
+            ("comparisons", "lease_until"),
+            ("downloads", "lease_until"),
+            ("deliveries", "lease_until"),
+            ("accounts", "renewal_until"),
+        ];
+        for (table, until) in columns {
+            let statement = format!("update {table} set {until} = null where {until} is not null");
+            sqlx::query(AssertSqlSafe(statement)).execute(&self.database.pool).await.unwrap();
+        }
+    }
+
     /// Ends what [`World::keep_busy`] began, and waits until all that is known has been done.
     pub(super) async fn come_to_rest(&mut self) {
         self.busy.shutdown().await;
@@ -190,7 +208,7 @@ impl World {
     }
 
     /// What must hold at rest, whatever happened; gives the end of a summary.
-    pub(super) async fn check(&self) -> String {
+    pub(super) async fn check(&self, kills: usize) -> String {
         let acknowledged = self.toll.acknowledged.lock().unwrap().clone();
         let rows = "select query from callbacks where query like 'mark=%'";
         let recorded: BTreeSet<String> = self.texts(rows).await.into_iter().collect();
@@ -207,6 +225,7 @@ impl World {
         assert_eq!(stored.len(), runs.len(), "stored twice");
         assert_eq!(files, runs.len(), "files in the archive");
         assert_eq!(doubled, 0, "told under two ids");
+        assert!(repeats <= kills * MOST_REPEATS, "{repeats} repeats after {kills} kills");
         assert_eq!(self.toll.wrong(), [], "told, and never so");
         let known = self.texts("select remote_id from registrations where ended_at is null order by 1").await;
         let mut there: Vec<String> = self.sandbox.world.reports().into_iter().map(|report| report.id).collect();
