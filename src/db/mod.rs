@@ -16,7 +16,8 @@ use sqlx::{ConnectOptions, PgConnection, PgPool};
 
 pub use migrate::{MigrateError, migrate, migrator};
 
-/// A lease lasts this long; long work renews it.
+/// A lease lasts this long; long work renews it. One that ends later than twice this was taken before the clock was set back,
+/// and counts as run out; one that ends a little later is another replica's, whose clock is ahead of ours.
 pub const LEASE: Duration = Duration::from_secs(30);
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);

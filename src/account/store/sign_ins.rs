@@ -106,9 +106,10 @@ pub(in crate::account) async fn claim_due(
     let rows = sqlx::query!(
         r#"with due as (
                select account_id from sign_ins
-               where state = 'waiting' and due_at <= $1
-                 -- one that ends later than the longest lease was taken before the clock was set back
-                 and (leased_until is null or leased_until <= $1 or leased_until > $2)
+               where state = 'waiting'
+                 -- nothing waits longer than two minutes: what is due later was set before the clock was set back
+                 and (due_at <= $1 or due_at > $1 + interval '10 minutes')
+                 and (leased_until is null or leased_until <= $1 or leased_until - interval '30 seconds' > $2)
                order by due_at
                limit $3
                for update skip locked

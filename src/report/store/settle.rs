@@ -32,7 +32,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
                join accounts on accounts.id = account_id
                -- nothing waits longer than an hour: what is due later was set before the clock was set back
                where (settle_at <= $1 or settle_at > $1 + interval '2 hours')
-                 and (lease_until is null or lease_until <= $1 or lease_until > $2)
+                 and (lease_until is null or lease_until <= $1 or lease_until - interval '30 seconds' > $2)
                  and accounts.state = 'active'
                  and (blocked_until is null or blocked_until <= $1 or blocked_until > $1 + interval '1 hour')
                order by settle_at, reports.id
@@ -123,7 +123,7 @@ pub(in super::super) async fn rivals(
         r#"select count(*) as "all!", count(*) filter (where execute_now) as "at_once!"
            from reports
            where account_id = $1 and id < $2 and state = 'draft' and settle_at is not null
-             and lease_until > $3 and lease_until <= $4"#,
+             and lease_until > $3 and lease_until - interval '30 seconds' <= $4"#,
         claim.account_id.0,
         claim.id.0,
         now,
