@@ -106,6 +106,18 @@ pub(super) async fn renew(conn: &mut PgConnection, claim: &Claimed, now: DateTim
     db::one(&result)
 }
 
+/// Gives a claim back that nothing came of: it is due as before.
+pub(super) async fn release(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+    let result = sqlx::query!(
+        "update downloads set lease_until = null where id = $1 and lease = $2 and state = 'open'",
+        claim.id.0,
+        claim.lease
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
 /// Records the file.
 pub(super) async fn stored(
     conn: &mut PgConnection,

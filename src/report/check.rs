@@ -82,6 +82,11 @@ pub async fn renew(pool: &PgPool, check: &Check, now: DateTime<Utc>) -> Stored<(
     checks::renew(&mut *pool.acquire().await?, check, now).await
 }
 
+/// Gives a check back that was not finished: it is due as before.
+pub async fn release(pool: &PgPool, check: &Check) -> Stored<()> {
+    checks::release(&mut *pool.acquire().await?, check).await
+}
+
 /// Ends a check that was answered. `found`: something new was found. `open`: an execution is under way.
 pub async fn answered(
     conn: &mut PgConnection,

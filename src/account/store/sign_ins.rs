@@ -11,7 +11,7 @@ use crate::insights::DeviceCode;
 use crate::secret::{Keyring, Sealed, Secret};
 
 /// A sign-in to be asked about.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::account) struct Claimed {
     pub(in crate::account) account_id: AccountId,
     pub(in crate::account) claim: i64,
@@ -148,6 +148,18 @@ pub(in crate::account) async fn later(
         claimed.claim,
         now + interval,
         i32::try_from(interval.num_seconds()).unwrap_or(i32::MAX)
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
+/// Gives a claim back that nothing came of: it is due as before.
+pub(in crate::account) async fn release(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+    let result = sqlx::query!(
+        "update sign_ins set leased_until = null where account_id = $1 and claim = $2 and state = 'waiting'",
+        claim.account_id.0,
+        claim.claim
     )
     .execute(conn)
     .await?;

@@ -93,6 +93,18 @@ pub(in super::super) async fn renew(conn: &mut PgConnection, claim: &Claimed, no
     db::one(&result)
 }
 
+/// Gives a claim back that nothing came of: it is due as before.
+pub(in super::super) async fn release(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+    let result = sqlx::query!(
+        "update deliveries set lease_until = null where id = $1 and lease = $2 and state = 'pending'",
+        claim.id.0,
+        claim.lease
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
 /// What came of an attempt.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Outcome {

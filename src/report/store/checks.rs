@@ -170,6 +170,18 @@ pub(in super::super) async fn renew(conn: &mut PgConnection, check: &Check, now:
     db::one(&result)
 }
 
+/// Gives a claim back that nothing came of: it is due as before.
+pub(in super::super) async fn release(conn: &mut PgConnection, claim: &Check) -> Stored<()> {
+    let result = sqlx::query!(
+        "update checks set lease_until = null where report_id = $1 and lease = $2",
+        claim.report_id.0,
+        claim.lease
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
 /// Locks a check that is still ours and tells how it stands: calls, since when a run is expected, and how often it was
 /// asked for.
 pub(in super::super) async fn lock(

@@ -93,6 +93,18 @@ pub(in super::super) async fn renew(conn: &mut PgConnection, claim: &Claimed, no
     db::one(&result)
 }
 
+/// Gives a claim back that nothing came of: it is due as before.
+pub(in super::super) async fn release(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+    let result = sqlx::query!(
+        "update comparisons set lease_until = null where account_id = $1 and lease = $2",
+        claim.account_id.0,
+        claim.lease
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
 /// Ends a comparison, and says when the next one is due.
 pub(in super::super) async fn finish(conn: &mut PgConnection, claim: &Claimed, due_at: DateTime<Utc>) -> Stored<()> {
     let result = sqlx::query!(

@@ -66,6 +66,15 @@ pub(in super::super) async fn renew(conn: &mut PgConnection, claim: &Claimed, no
     db::one(&result)
 }
 
+/// Gives a claim back that nothing came of: it is due as before.
+pub(in super::super) async fn release(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+    let result =
+        sqlx::query!("update reports set lease_until = null where id = $1 and lease = $2", claim.id.0, claim.lease)
+            .execute(conn)
+            .await?;
+    db::one(&result)
+}
+
 /// What is left to be changed there once a report is registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Left {
