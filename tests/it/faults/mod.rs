@@ -5,11 +5,14 @@
 //! and a summary; `TIDINGS_FAULT_SEED` repeats a run's choices.
 
 mod admin;
+mod cluster;
 mod kills;
+mod postgres;
 mod proxy;
 mod random;
 mod replicas;
 mod service;
+mod stop;
 mod toll;
 mod wire;
 mod world;
