@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access;
 use crate::account::expiring;
 use crate::app::App;
-use crate::db::{LEASE, StoreError, Stored, lease};
+use crate::db::{StoreError, Stored, lease};
 use crate::report::{expectation, store::checks, store::comparisons};
 use crate::wake::{Ear, Topic};
 
@@ -30,6 +30,8 @@ const FRESH_EVERY: Duration = Duration::from_secs(300);
 const DRAIN: Duration = Duration::from_secs(12);
 /// What it could not finish is given back in this time.
 const RELEASE: Duration = Duration::from_secs(3);
+/// A claim, and whatever else is a few queries; they have limits of their own, which a network that swallows answers ignores.
+const SHORT: Duration = Duration::from_secs(15);
 /// No piece of work takes longer, but for downloads: they take as long as bytes come. All that each does has its own limits,
 /// except for queries whose answers a broken network swallowed.
 const LONGEST: Duration = Duration::from_secs(900);
@@ -182,8 +184,7 @@ async fn run_step<S, W, C, P, R>(
     while !step.stop.is_cancelled() {
         let free = step.places - flight.tasks.len();
         if free > 0 {
-            // What was claimed longer ago than a lease lasts is not ours any more.
-            match lease::in_time(LEASE, claim(subject.clone(), i64::try_from(free).unwrap_or(1))).await {
+            match lease::in_time(SHORT, claim(subject.clone(), i64::try_from(free).unwrap_or(1))).await {
                 Ok(claimed) => {
                     metrics::counter!("tidings_claimed_total", "step" => step.name).increment(claimed.len() as u64);
                     for work in claimed {
@@ -235,7 +236,7 @@ fn note_panic(step: &'static str, error: &JoinError) {
 async fn fan_out(app: App, stop: CancellationToken) {
     let mut ear = app.wake.ear();
     while !stop.is_cancelled() {
-        match lease::in_time(LEASE, app.fan_out.run_once()).await {
+        match lease::in_time(SHORT, app.fan_out.run_once()).await {
             Ok(0) => {}
             Ok(_) => continue,
             Err(error) => {
@@ -257,23 +258,23 @@ async fn keep_watch(app: App, stop: CancellationToken) {
     let (mut is_away, mut all_expected) = (false, false);
     let (mut next_late, mut next_prune, mut next_expiring) = (Instant::now(), Instant::now(), Instant::now());
     while !stop.is_cancelled() {
-        match lease::in_time(LEASE, ping(&app)).await {
+        match lease::in_time(SHORT, ping(&app)).await {
             Ok(()) => {
                 is_away = false;
                 if !all_expected {
-                    all_expected = done("expect every report", &lease::in_time(LEASE, expect_all(&app)).await);
+                    all_expected = done("expect every report", &lease::in_time(SHORT, expect_all(&app)).await);
                 }
                 if Instant::now() >= next_late {
                     next_late = Instant::now() + LATE_EVERY;
-                    done("tell what is late", &lease::in_time(LEASE, tell_late(&app)).await);
+                    done("tell what is late", &lease::in_time(SHORT, tell_late(&app)).await);
                 }
                 if Instant::now() >= next_expiring {
                     next_expiring = Instant::now() + EXPIRING_EVERY;
-                    done("tell which sign-ins end", &lease::in_time(LEASE, tell_expiring(&app)).await);
+                    done("tell which sign-ins end", &lease::in_time(SHORT, tell_expiring(&app)).await);
                 }
                 if Instant::now() >= next_prune {
                     next_prune = Instant::now() + PRUNE_EVERY;
-                    done("remove what has run out", &lease::in_time(LEASE, prune(&app)).await);
+                    done("remove what has run out", &lease::in_time(SHORT, prune(&app)).await);
                 }
             }
             Err(error) => {

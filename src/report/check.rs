@@ -97,6 +97,8 @@ pub async fn answered(
 ) -> Stored<()> {
     let (calls, expected_since, tries) = checks::lock(conn, check).await?;
     let report = store::find(conn, check.report_id).await?.ok_or(db::StoreError::Lost)?;
+    // A run expected from a time ahead was expected before the clock was set back.
+    let expected_since = expected_since.map(|since| since.min(now));
     let called_meanwhile = calls > check.calls;
     let overdue = report.expected_at.filter(|at| *at <= now);
     let expected_since = match (found && !called_meanwhile, open) {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
 use tidings::{db, worker};
+use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::cluster::Cluster;
@@ -18,6 +19,8 @@ use crate::support::scene::{UNTIL_FIRST_RUN, client};
 const LONGEST: Duration = Duration::from_secs(12);
 /// It is all right again so soon after the database is.
 const SOON: Duration = Duration::from_secs(30);
+/// So few that none may be lost for good.
+const CONNECTIONS: u32 = 6;
 const BAD_DAY: Duration = Duration::from_secs(4);
 
 /// The service at work, on a database of its own that it reaches through somebody.
@@ -36,7 +39,7 @@ impl Scene {
     async fn on(cluster: Cluster) -> Self {
         db::migrate(&cluster.options()).await.unwrap();
         let proxy = Proxy::before(cluster.options()).await;
-        let database = TestDatabase::elsewhere(db::pool(proxy.options(), 24), proxy.options());
+        let database = TestDatabase::elsewhere(db::pool(proxy.options(), CONNECTIONS), proxy.options());
         let it = TestApp::on(database, |_| {}).await;
         it.registered().await;
         let stop = CancellationToken::new();
@@ -151,10 +154,21 @@ async fn a_failover_that_resets_connections_and_takes_its_time_is_got_over() {
 async fn connections_that_the_network_forgot_hold_up_nobody_for_long() {
     let mut scene = Scene::start().await;
 
-    // Each that is in use, or rests in the pool, waits for an answer that never comes.
-    scene.bad_day().await;
-    scene.proxy.silence();
-    scene.bad_day().await;
+    // Each that is in use, or rests in the pool, waits for an answer that never comes; far more than the pool has.
+    let mut callers = JoinSet::new();
+    for _ in 0..8 {
+        let url = scene.url.clone();
+        callers.spawn(async move {
+            loop {
+                client().post(url.clone()).send().await.unwrap();
+            }
+        });
+    }
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        scene.proxy.silence();
+    }
+    callers.shutdown().await;
 
     scene.all_is_well().await;
 }

@@ -166,10 +166,23 @@ async fn carry(shared: Arc<Shared>, client: TcpStream) {
     let one = Connection { shared: &shared, me, asked: Mutex::default() };
     let (mut client_out, mut client_in) = tokio::io::split(client);
     let (mut server_out, mut server_in) = tokio::io::split(server);
+    let both = async {
+        let (ask, answer) = (one.ask(&mut client_out, &mut server_in), one.answer(&mut server_out, &mut client_in));
+        tokio::pin!(ask, answer);
+        let asker_ended = tokio::select! {
+            () = &mut ask => true,
+            () = &mut answer => false,
+        };
+        // In silence, neither side hears of the other's end.
+        match (one.is_silent(), asker_ended) {
+            (false, _) => {}
+            (true, true) => answer.await,
+            (true, false) => ask.await,
+        }
+    };
     tokio::select! {
         _ = cut.wait_for(|cut| *cut >= me) => {}
-        () = one.ask(&mut client_out, &mut server_in) => {}
-        () = one.answer(&mut server_out, &mut client_in) => {}
+        () = both => {}
     }
 }
 
