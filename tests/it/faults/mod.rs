@@ -5,6 +5,7 @@
 //! and a summary; `TIDINGS_FAULT_SEED` repeats a run's choices.
 
 mod admin;
+mod clock;
 mod cluster;
 mod kills;
 mod postgres;

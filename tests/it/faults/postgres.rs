@@ -152,7 +152,7 @@ async fn a_failover_that_resets_connections_and_takes_its_time_is_got_over() {
 
 #[tokio::test]
 async fn connections_that_the_network_forgot_hold_up_nobody_for_long() {
-    let mut scene = Scene::start().await;
+    let scene = Scene::start().await;
 
     // Each that is in use, or rests in the pool, waits for an answer that never comes; far more than the pool has.
     let mut callers = JoinSet::new();

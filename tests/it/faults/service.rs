@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use tidings::secret::Secret;
@@ -69,12 +67,5 @@ impl Service {
         if let Some(mut child) = self.child.take() {
             child.kill().await.unwrap();
         }
-    }
-
-    /// Asks it to stop, and tells its exit code.
-    pub(super) async fn stop(&mut self) -> Option<i32> {
-        let mut child = self.child.take().unwrap();
-        kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
-        child.wait().await.unwrap().code()
     }
 }
