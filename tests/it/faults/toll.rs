@@ -57,6 +57,13 @@ impl Toll {
         (told.len(), doubled, repeats)
     }
 
+    /// How far it is.
+    pub(super) fn shown(&self) -> String {
+        let acknowledged = self.acknowledged.lock().unwrap().len();
+        let runs = self.runs.lock().unwrap().len();
+        format!("acknowledged {acknowledged}, runs {runs}, not yet told {}", self.untold().len())
+    }
+
     /// Facts about one run that exclude each other or that nobody caused.
     pub(super) fn wrong(&self) -> Vec<(String, String)> {
         let (told, runs) = (self.told.lock().unwrap(), self.runs.lock().unwrap());
