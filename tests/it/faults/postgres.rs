@@ -32,7 +32,7 @@ struct Scene {
     calls: usize,
     acknowledged: Vec<String>,
     refused: usize,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
 impl Scene {
@@ -45,8 +45,8 @@ impl Scene {
         let stop = CancellationToken::new();
         tokio::spawn(worker::run(it.app.clone(), stop.clone()));
         let url = it.callback_address();
-        let (acknowledged, _stop) = (Vec::new(), stop.drop_guard());
-        let mut scene = Self { it, cluster, proxy, url, calls: 0, acknowledged, refused: 0, _stop };
+        let (acknowledged, stop) = (Vec::new(), stop.drop_guard());
+        let mut scene = Self { it, cluster, proxy, url, calls: 0, acknowledged, refused: 0, stop };
         scene.until_well().await;
         assert_eq!(scene.refused, 0);
         scene
@@ -105,6 +105,7 @@ impl Scene {
             self.it.after(5).await;
         }
         assert_eq!(self.it.kinds().await, ["report.ready"]);
+        drop(self.stop);
     }
 }
 

@@ -104,8 +104,7 @@ pub(super) fn tells_of_rows(frame: &Frame) -> bool {
 fn writes(sql: &str, table: &str) -> bool {
     let words: Vec<&str> = sql.split_whitespace().collect();
     words.windows(3).any(|words| match words {
-        ["insert", "into", name] | ["delete", "from", name] => *name == table,
-        ["update", name, "set"] => *name == table,
+        ["insert", "into", name] | ["delete", "from", name] | ["update", name, "set"] => *name == table,
         _ => false,
     })
 }

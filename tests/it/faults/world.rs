@@ -297,9 +297,12 @@ async fn call_back(client: &reqwest::Client, toll: &Toll, mut url: Url, report: 
 /// How many files there are below, without what is being written.
 fn files(folder: &Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    let count = |path: std::path::PathBuf| match path.is_dir() {
-        true => files(&path),
-        false => usize::from(path.extension().is_some_and(|kind| kind == "gz" || kind == "csv")),
+    let count = |path: std::path::PathBuf| {
+        if path.is_dir() {
+            files(&path)
+        } else {
+            usize::from(path.extension().is_some_and(|kind| kind == "gz" || kind == "csv"))
+        }
     };
     entries.map(|entry| count(entry.unwrap().path())).sum()
 }
