@@ -16,10 +16,11 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::admin::Admin;
+use super::cluster::Cluster;
 use super::service::{Common, Service};
 use super::toll::Toll;
 use crate::support::app::QUERY;
-use crate::support::database::{TestDatabase, fresh};
+use crate::support::database::TestDatabase;
 
 /// Fewer than the 50 that the API lets one account have: others come and go.
 const REPORTS_OF_ONE: usize = 40;
@@ -41,6 +42,7 @@ pub(super) struct World {
     folder: TempDir,
     key: Secret,
     busy: JoinSet<()>,
+    _cluster: Cluster,
 }
 
 impl World {
@@ -55,7 +57,10 @@ impl World {
             ..sandbox::Settings::default()
         };
         let sandbox = sandbox::start(settings, Clock::system()).await.unwrap();
-        let database = fresh().await;
+        // A server of its own: replicas want more connections than other tests can do without.
+        let cluster = Cluster::start().await;
+        tidings::db::migrate(&cluster.options()).await.unwrap();
+        let database = TestDatabase::elsewhere(tidings::db::pool(cluster.options(), 5), cluster.options());
         let mut services = Vec::new();
         for _ in 0..replicas {
             services.push(Service::on(database.options.clone()).await);
@@ -75,6 +80,7 @@ impl World {
             folder,
             key,
             busy,
+            _cluster: cluster,
         };
         for at in 0..replicas {
             it.start_one(at);
