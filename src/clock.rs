@@ -54,6 +54,14 @@ impl Clock {
         }
     }
 
+    /// Sets back a clock that was made by [`Clock::set_at`], as an operator or a time server would.
+    pub fn set_back(&self, by: Duration) {
+        if let Some(hands) = &self.set {
+            let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+            hands.micros.fetch_sub(by, Ordering::SeqCst);
+        }
+    }
+
     /// A fresh id that sorts after all ids made before now.
     pub fn new_id<I: Id>(&self) -> I {
         match &self.set {

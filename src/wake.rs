@@ -15,6 +15,9 @@ use crate::secret::{hex, random_bytes};
 
 const CHANNEL: &str = "tidings";
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// When nothing was heard for so long, it is asked whether the connection is still there.
+const SILENCE: Duration = Duration::from_secs(30);
 const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What there may be work about.
@@ -106,8 +109,8 @@ impl Wake {
             }
             let words: Vec<&str> = topics.iter().map(|topic| topic.as_str()).collect();
             let text = format!("{} {}", self.me, words.join(" "));
-            let sent = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(text).execute(&pool).await;
-            if let Err(error) = sent {
+            let sent = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(text).execute(&pool);
+            if let Err(error) = in_time(sent).await {
                 tracing::debug!(%error, "failed to wake the other replicas; their timers will");
                 tokio::time::sleep(RECONNECT_PAUSE).await;
             }
@@ -127,7 +130,12 @@ impl Wake {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen(CHANNEL).await?;
         loop {
-            let heard = listener.recv().await?;
+            let Ok(heard) = tokio::time::timeout(SILENCE, listener.recv()).await else {
+                // A quiet network and a broken one sound alike.
+                in_time(sqlx::query("select 1").execute(&mut listener)).await?;
+                continue;
+            };
+            let heard = heard?;
             if heard.payload().starts_with(&*self.me) {
                 continue;
             }
@@ -136,6 +144,12 @@ impl Wake {
             }
         }
     }
+}
+
+/// A connection that the network forgot says nothing; who waits for it would be deaf or dumb for good.
+async fn in_time<T>(asked: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    let late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+    tokio::time::timeout(ANSWER_TIMEOUT, asked).await.map_err(late)?
 }
 
 /// Hears hints given since it was made or last asked.

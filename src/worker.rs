@@ -1,20 +1,22 @@
 //! Runs every step: woken at once, and on a timer regardless.
 //!
 //! A step claims as much work as it has free places and performs each piece in a task of its own, so one slow endpoint holds
-//! up nothing. A hint makes it look at once; the timer makes it look all the same. When told to stop, it claims no more and
-//! gives what is in flight a little time; what is cut off is done again when its lease has run out. A piece of work that
-//! panics is logged and done again too; a step that panics stops all of them and is passed on.
+//! up nothing. A hint makes it look at once; the timer makes it look all the same. When told to stop, it claims no more, gives
+//! what is in flight a little time, and gives back what is left then, so that another replica need not wait for the end of
+//! the leases. A piece of work that panics, or that takes longer than anything may, is logged and done again when its lease
+//! has run out; a step that panics stops all of them and is passed on.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::account::expiring;
 use crate::app::App;
-use crate::db::{StoreError, Stored};
+use crate::db::{StoreError, Stored, lease};
 use crate::report::{expectation, store::checks, store::comparisons};
 use crate::wake::{Ear, Topic};
 
@@ -25,6 +27,14 @@ const EXPIRING_EVERY: Duration = Duration::from_secs(3600);
 const FRESH_EVERY: Duration = Duration::from_secs(300);
 /// What is in flight when the process stops gets this long; the whole stop takes under 20 s.
 const DRAIN: Duration = Duration::from_secs(12);
+/// What it could not finish is given back in this time.
+const RELEASE: Duration = Duration::from_secs(3);
+/// A claim, and whatever else is a few queries; they have limits of their own, which a network that swallows answers ignores.
+const SHORT: Duration = Duration::from_secs(15);
+/// No piece of work takes longer, but for downloads: they take as long as bytes come. All that each does has its own limits,
+/// except for queries whose answers a broken network swallowed.
+const LONGEST: Duration = Duration::from_secs(900);
+const LONGEST_DOWNLOAD: Duration = Duration::from_secs(12 * 3600);
 
 const SIGN_INS: usize = 4;
 const REGISTRATIONS: usize = 8;
@@ -36,43 +46,52 @@ const DELIVERIES: usize = 64;
 /// Runs all steps until told to stop, and returns when what was in flight has ended or had its time.
 pub async fn run(app: App, stop: CancellationToken) {
     let mut steps = JoinSet::new();
-    let hints = |topic| Hints { ear: app.wake.ear(), topics: [topic] };
+    let step = |name, places, topic| {
+        let hints = Hints { ear: app.wake.ear(), topics: [topic] };
+        Step { name, places, hints, stop: stop.clone(), longest: LONGEST }
+    };
     steps.spawn(run_step(
         // Nothing but time makes one due.
-        Step { name: "sign_in", places: SIGN_INS, hints: hints(Topic::Reports), stop: stop.clone() },
+        step("sign_in", SIGN_INS, Topic::Reports),
         app.sign_ins.clone(),
         |step, places| async move { step.claim(places).await },
         |step, work| async move { step.perform(work).await },
+        |step, work| async move { step.release(work).await },
     ));
     steps.spawn(run_step(
-        Step { name: "register", places: REGISTRATIONS, hints: hints(Topic::Reports), stop: stop.clone() },
+        step("register", REGISTRATIONS, Topic::Reports),
         app.register.clone(),
         |step, places| async move { step.claim(places).await },
         |step, work| async move { step.perform(work).await },
+        |step, work| async move { step.release(work).await },
     ));
     steps.spawn(run_step(
-        Step { name: "compare", places: COMPARISONS, hints: hints(Topic::Reports), stop: stop.clone() },
+        step("compare", COMPARISONS, Topic::Reports),
         app.compare.clone(),
         |step, places| async move { step.claim(places).await },
         |step, work| async move { step.perform(work).await },
+        |step, work| async move { step.release(work).await },
     ));
     steps.spawn(run_step(
-        Step { name: "discover", places: CHECKS, hints: hints(Topic::Checks), stop: stop.clone() },
+        step("discover", CHECKS, Topic::Checks),
         app.discover.clone(),
         |step, places| async move { step.claim(places).await },
         |step, work| async move { step.perform(work).await },
+        |step, work| async move { step.release(work).await },
     ));
     steps.spawn(run_step(
-        Step { name: "download", places: DOWNLOADS, hints: hints(Topic::Executions), stop: stop.clone() },
+        Step { longest: LONGEST_DOWNLOAD, ..step("download", DOWNLOADS, Topic::Executions) },
         app.fetch.clone(),
         |step, places| async move { step.claim(places).await },
         |step, work| async move { step.perform(work).await },
+        |step, work| async move { step.release(work).await },
     ));
     steps.spawn(run_step(
-        Step { name: "deliver", places: DELIVERIES, hints: hints(Topic::Deliveries), stop: stop.clone() },
+        step("deliver", DELIVERIES, Topic::Deliveries),
         app.deliver.clone(),
         |step, places| async move { step.claim(places).await },
         |step, work| async move { step.perform(work).await },
+        |step, work| async move { step.release(work).await },
     ));
     steps.spawn(fan_out(app.clone(), stop.clone()));
     steps.spawn(keep_watch(app.clone(), stop.clone()));
@@ -106,28 +125,71 @@ struct Step {
     places: usize,
     hints: Hints,
     stop: CancellationToken,
+    longest: Duration,
 }
 
-async fn run_step<S, W, C, P>(
+/// Work under way, each piece with the claim to give back.
+struct Flight<W> {
+    tasks: JoinSet<()>,
+    claims: HashMap<task::Id, W>,
+}
+
+impl<W> Flight<W> {
+    fn begin(&mut self, claim: W, work: impl Future<Output = ()> + Send + 'static) {
+        let id = self.tasks.spawn(work).id();
+        self.claims.insert(id, claim);
+    }
+
+    /// Waits until one piece has ended; at once if there is none.
+    async fn next(&mut self, step: &'static str) {
+        let id = match self.tasks.join_next_with_id().await {
+            None => return,
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => {
+                note_panic(step, &error);
+                error.id()
+            }
+        };
+        self.claims.remove(&id);
+    }
+
+    /// Waits until all have ended, for a while; what has not by then is cut off and its claims are told.
+    async fn drain(mut self, step: &'static str) -> Vec<W> {
+        let ended = async {
+            while !self.tasks.is_empty() {
+                self.next(step).await;
+            }
+        };
+        if tokio::time::timeout(DRAIN, ended).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+        self.claims.into_values().collect()
+    }
+}
+
+async fn run_step<S, W, C, P, R>(
     mut step: Step,
     subject: S,
     claim: impl Fn(S, i64) -> C + Send,
     perform: impl Fn(S, W) -> P + Send,
+    release: impl Fn(S, W) -> R + Send,
 ) where
     S: Clone + Send + 'static,
-    W: Send + 'static,
+    W: Clone + Send + 'static,
     C: Future<Output = Stored<Vec<W>>> + Send,
     P: Future<Output = Stored<()>> + Send + 'static,
+    R: Future<Output = Stored<()>> + Send,
 {
-    let mut flight = JoinSet::new();
+    let mut flight = Flight { tasks: JoinSet::new(), claims: HashMap::new() };
     while !step.stop.is_cancelled() {
-        let free = step.places - flight.len();
+        let free = step.places - flight.tasks.len();
         if free > 0 {
-            match claim(subject.clone(), i64::try_from(free).unwrap_or(1)).await {
+            match lease::in_time(SHORT, claim(subject.clone(), i64::try_from(free).unwrap_or(1))).await {
                 Ok(claimed) => {
                     metrics::counter!("tidings_claimed_total", "step" => step.name).increment(claimed.len() as u64);
                     for work in claimed {
-                        flight.spawn(performed(step.name, perform(subject.clone(), work)));
+                        let performing = lease::in_time(step.longest, perform(subject.clone(), work.clone()));
+                        flight.begin(work, performed(step.name, performing));
                     }
                 }
                 Err(error) => {
@@ -138,17 +200,17 @@ async fn run_step<S, W, C, P>(
         tokio::select! {
             () = step.stop.cancelled() => {}
             () = step.hints.ear.hear(&step.hints.topics), if free > 0 => {}
-            Some(ended) = flight.join_next(), if !flight.is_empty() => note_panic(step.name, ended),
+            () = flight.next(step.name), if !flight.tasks.is_empty() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
-    let drained = async {
-        while let Some(ended) = flight.join_next().await {
-            note_panic(step.name, ended);
-        }
-    };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
-        tracing::warn!(step = step.name, "work in flight is cut off; it is done again when its lease has run out");
+    let left = flight.drain(step.name).await;
+    if !left.is_empty() {
+        tracing::warn!(step = step.name, count = left.len(), "work in flight is cut off and given back");
+    }
+    let given_back = futures_util::future::join_all(left.into_iter().map(|work| release(subject.clone(), work)));
+    if tokio::time::timeout(RELEASE, given_back).await.is_err() {
+        tracing::warn!(step = step.name, "failed to give work back; it is done again when its lease has run out");
     }
 }
 
@@ -166,17 +228,15 @@ async fn performed(step: &'static str, work: impl Future<Output = Stored<()>>) {
     }
 }
 
-fn note_panic(step: &'static str, ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        metrics::counter!("tidings_step_errors_total", "step" => step).increment(1);
-        tracing::error!(step, %error, "panicked; it is done again when its lease has run out");
-    }
+fn note_panic(step: &'static str, error: &JoinError) {
+    metrics::counter!("tidings_step_errors_total", "step" => step).increment(1);
+    tracing::error!(step, %error, "panicked; it is done again when its lease has run out");
 }
 
 async fn fan_out(app: App, stop: CancellationToken) {
     let mut ear = app.wake.ear();
     while !stop.is_cancelled() {
-        match app.fan_out.run_once().await {
+        match lease::in_time(SHORT, app.fan_out.run_once()).await {
             Ok(0) => {}
             Ok(_) => continue,
             Err(error) => {
@@ -198,19 +258,19 @@ async fn keep_watch(app: App, stop: CancellationToken) {
     let (mut is_away, mut all_expected) = (false, false);
     let (mut next_late, mut next_expiring) = (Instant::now(), Instant::now());
     while !stop.is_cancelled() {
-        match ping(&app).await {
+        match lease::in_time(SHORT, ping(&app)).await {
             Ok(()) => {
                 is_away = false;
                 if !all_expected {
-                    all_expected = done("expect every report", &expect_all(&app).await);
+                    all_expected = done("expect every report", &lease::in_time(SHORT, expect_all(&app)).await);
                 }
                 if Instant::now() >= next_late {
                     next_late = Instant::now() + LATE_EVERY;
-                    done("tell what is late", &tell_late(&app).await);
+                    done("tell what is late", &lease::in_time(SHORT, tell_late(&app)).await);
                 }
                 if Instant::now() >= next_expiring {
                     next_expiring = Instant::now() + EXPIRING_EVERY;
-                    done("tell which sign-ins end", &tell_expiring(&app).await);
+                    done("tell which sign-ins end", &lease::in_time(SHORT, tell_expiring(&app)).await);
                 }
             }
             Err(error) => {
@@ -259,7 +319,7 @@ async fn keep_fresh(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
         tokio::select! {
             () = stop.cancelled() => {}
-            tried = app.sessions.keep_fresh() => {
+            tried = lease::in_time(LONGEST, app.sessions.keep_fresh()) => {
                 done("keep sign-ins fresh", &tried.map(drop));
             }
         }

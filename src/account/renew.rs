@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::session::{CallError, Held, Sessions};
 use super::{Account, Credentials, Grant, store};
-use crate::db::{StoreError, Stored};
+use crate::db::{StoreError, Stored, lease};
 use crate::id::AccountId;
 use crate::insights::{self, Application, Certificate};
 use crate::secret::Secret;
@@ -19,6 +19,9 @@ const EARLY: Duration = Duration::from_secs(300);
 const RENEWAL_POLL: Duration = Duration::from_millis(100);
 /// Longer than a lease: a renewal that was killed does not hold up the next for good.
 const RENEWAL_WAIT: Duration = Duration::from_secs(35);
+
+/// A turn and the question to Microsoft; a caller that has left would wait for ever.
+const RENEWAL_TIME: Duration = Duration::from_secs(180);
 
 /// A refresh token lives for 90 days from its last use; with no reports to ask for it is used so often.
 const LONGEST_IDLE: TimeDelta = TimeDelta::days(7);
@@ -52,7 +55,10 @@ impl Sessions {
     /// new one was given.
     pub(super) async fn renew_apart(&self, id: AccountId) -> Result<Held, CallError> {
         let sessions = self.clone();
-        let renewal = tokio::spawn(async move { sessions.renew(id).await });
+        let renewal = tokio::spawn(async move {
+            let renewed = async { Ok(sessions.renew(id).await) };
+            lease::in_time(RENEWAL_TIME, renewed).await?
+        });
         renewal.await.map_err(|_| CallError::Waiting("the renewal of the token was cut off".into()))?
     }
 

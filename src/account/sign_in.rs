@@ -87,7 +87,7 @@ pub struct SignIns {
 }
 
 /// A sign-in to be asked about.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Work(Claimed);
 
 impl SignIns {
@@ -116,6 +116,11 @@ impl SignIns {
         let claimed = store::claim_due(&mut tx, self.clock.now(), limit).await?;
         tx.commit().await?;
         Ok(claimed.into_iter().map(Work).collect())
+    }
+
+    /// Gives one back that was not asked about.
+    pub async fn release(&self, Work(claimed): Work) -> Stored<()> {
+        store::release(&mut *self.pool.acquire().await?, &claimed).await
     }
 
     /// Asks about one and records the answer.

@@ -9,6 +9,12 @@ use super::{StoreError, Stored};
 /// A third of the lease, so that one failed renewal loses nothing.
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 
+/// Ends what should have ended long ago: where the network swallowed the answer to a query, nothing else ever would. The
+/// connection is not used again.
+pub async fn in_time<T>(most: Duration, work: impl Future<Output = Stored<T>>) -> Stored<T> {
+    tokio::time::timeout(most, work).await.unwrap_or(Err(StoreError::Silent))
+}
+
 /// Does long work while `renew` keeps its lease. Work whose lease was lost is dropped where it stands.
 pub async fn while_renewing<T, F>(work: impl Future<Output = T>, renew: impl Fn() -> F) -> Stored<T>
 where
@@ -17,7 +23,7 @@ where
     let lost = async {
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
-            match renew().await {
+            match in_time(RENEW_EVERY, renew()).await {
                 Err(StoreError::Lost) => return,
                 // The database may be back before the lease has run out.
                 Err(error) => tracing::debug!(%error, "failed to renew a lease"),

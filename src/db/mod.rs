@@ -13,14 +13,19 @@ mod migrate;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
 pub use migrate::{MigrateError, migrate, migrator};
 
-/// A lease lasts this long; long work renews it.
+/// A lease lasts this long; long work renews it. One that ends later than twice this was taken before the clock was set back,
+/// and counts as run out; one that ends a little later is another replica's, whose clock is ahead of ours.
 pub const LEASE: Duration = Duration::from_secs(30);
 
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Less than half of the time to acquire: the next connection may be a good one.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// A connection that came back so lately was alive then.
+const FRESH: Duration = Duration::from_secs(1);
 const START_WAIT: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(5);
@@ -51,6 +56,9 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// The database has not answered for so long that it never will.
+    #[error("the database did not answer in time")]
+    Silent,
     /// The lease ran out, or somebody changed the row meanwhile.
     #[error("somebody else took over")]
     Lost,
@@ -69,18 +77,28 @@ impl StoreError {
 /// The result of a store's function.
 pub type Stored<T> = Result<T, StoreError>;
 
+/// A pool of at most `connections`, each looked at before it is handed out and when it comes back. Nothing is opened yet.
+pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|conn, known| {
+            Box::pin(async move { if known.idle_for < FRESH { Ok(true) } else { is_alive(conn).await } })
+        })
+        .after_release(|conn, _| Box::pin(is_alive(conn)))
+        .connect_lazy_with(session(options))
+}
+
 /// Opens a pool of at most `connections`. Waits up to 30 s for a database that is not there yet, saying so.
 pub async fn connect(
     options: PgConnectOptions,
     connections: u32,
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> Result<PgPool, sqlx::Error> {
-    let options = options.application_name("tidings").options(SESSION);
+    let options = session(options);
     let host = options.get_host().to_owned();
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .connect_lazy_with(options.clone());
+    let pool = pool(options.clone(), connections);
     let began = tokio::time::Instant::now();
     let mut said = None;
     loop {
@@ -99,6 +117,19 @@ pub async fn connect(
             say(&format!("the database at {host} does not answer yet ({error}); waiting up to {left} s more"));
         }
         tokio::time::sleep(START_PAUSE).await;
+    }
+}
+
+fn session(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("tidings").options(SESSION)
+}
+
+/// Who answers a question of ours in time is alive. Without that limit a connection that the network forgot would hold up
+/// whoever gets it, and on its way back keep its place in the pool for ever.
+async fn is_alive(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(PING_TIMEOUT, conn.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
     }
 }
 

@@ -17,7 +17,7 @@ use super::profile::{Profile, Profiler};
 use super::store::{self, Claimed};
 use crate::account::session::{CallError, Sessions};
 use crate::clock::Clock;
-use crate::db::{StoreError, Stored, lease};
+use crate::db::{LEASE, StoreError, Stored, lease};
 use crate::event::{self, About, Fact, Kind};
 use crate::execution::{self, Execution};
 use crate::insights;
@@ -32,6 +32,8 @@ const PATIENCE: TimeDelta = TimeDelta::hours(1);
 const LEAST_TRIES: i32 = 5;
 const FIRST_ANSWER: Duration = Duration::from_secs(60);
 const NEXT_BYTES: Duration = Duration::from_secs(60);
+/// For the questions to the API, a renewal of the token among them; the bytes may take as long as they come.
+const LINK_TIME: Duration = Duration::from_secs(300);
 const CHUNKS_AHEAD: usize = 16;
 /// A link that is refused is asked for anew this often before the download waits.
 const LINKS: usize = 2;
@@ -119,7 +121,7 @@ impl Fetch {
         drop(conn);
         let renew = || async { store::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
         match lease::while_renewing(Box::pin(self.fetch(&claim, &report, &execution)), renew).await? {
-            Ok(fetched) => self.stored(&claim, &report, &execution, fetched).await?,
+            Ok(fetched) => lease::in_time(LEASE, self.stored(&claim, &report, &execution, fetched)).await?,
             Err(Trouble::Call(CallError::Store(error))) => return Err(error),
             Err(Trouble::Call(CallError::Waiting(why))) => {
                 let mut conn = self.pool.acquire().await?;
@@ -131,6 +133,11 @@ impl Fetch {
         }
         self.wake.hint(Topic::Events);
         Ok(())
+    }
+
+    /// Gives a download back that was not finished.
+    pub async fn release(&self, claim: Claimed) -> Stored<()> {
+        store::release(&mut *self.pool.acquire().await?, &claim).await
     }
 
     async fn fetch(&self, claim: &Claimed, report: &Report, execution: &Execution) -> Result<Fetched, Trouble> {
@@ -148,7 +155,8 @@ impl Fetch {
     async fn link(&self, claim: &Claimed, execution: &Execution) -> Result<Url, Trouble> {
         let ask =
             |api: insights::Api| async move { api.execution(&execution.remote_report_id, &execution.remote_id).await };
-        let told = self.sessions.call(claim.account_id, ask).await.map_err(Trouble::Call)?;
+        let asked = async { Ok(self.sessions.call(claim.account_id, ask).await) };
+        let told = lease::in_time(LINK_TIME, asked).await?.map_err(Trouble::Call)?;
         let none = || Trouble::Failure(Failure::transient("the API shows no link for this execution"));
         let link = told.and_then(|told| told.link).ok_or_else(none)?;
         if !self.hosts.allow(link.expose(), &self.outbound) {

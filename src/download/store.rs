@@ -70,7 +70,7 @@ pub(super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>, limit: i6
                join accounts on accounts.id = account_id
                -- nothing waits longer than an hour: what is due later was set before the clock was set back
                where downloads.state = 'open' and (due_at <= $1 or due_at > $1 + interval '2 hours')
-                 and (downloads.lease_until is null or downloads.lease_until <= $1 or downloads.lease_until > $2)
+                 and (downloads.lease_until is null or downloads.lease_until <= $1 or downloads.lease_until - interval '30 seconds' > $2)
                  and accounts.state = 'active'
                  and (blocked_until is null or blocked_until <= $1 or blocked_until > $1 + interval '1 hour')
                order by due_at
@@ -101,6 +101,18 @@ pub(super) async fn renew(conn: &mut PgConnection, claim: &Claimed, now: DateTim
         claim.id.0,
         claim.lease,
         now + LEASE
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
+/// Gives a claim back that nothing came of: it is due as before.
+pub(super) async fn release(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+    let result = sqlx::query!(
+        "update downloads set lease_until = null where id = $1 and lease = $2 and state = 'open'",
+        claim.id.0,
+        claim.lease
     )
     .execute(conn)
     .await?;

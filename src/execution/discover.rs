@@ -58,6 +58,11 @@ impl Discover {
         Ok(())
     }
 
+    /// Gives a check back that was not finished.
+    pub async fn release(&self, check: Check) -> Stored<()> {
+        check::release(&self.pool, &check).await
+    }
+
     async fn ask(&self, check: &Check) -> Result<Vec<insights::Execution>, CallError> {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
         let open = store::open(&mut conn, check.report_id).await?;

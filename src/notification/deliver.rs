@@ -46,6 +46,8 @@ const PER_LANE: i64 = 4;
 const LONGEST_DETAIL: usize = 1000;
 /// Outcomes are held this long for a database that is away: with what the last renewal left, less than the lease.
 const HOLD: Duration = Duration::from_secs(15);
+/// One try to record them: all others wait for it.
+const RECORD_TIME: Duration = Duration::from_secs(5);
 const HOLD_PAUSE: Duration = Duration::from_millis(250);
 
 /// The step that delivers.
@@ -110,6 +112,11 @@ impl Deliver {
         Ok(())
     }
 
+    /// Gives a delivery back of which it is not known whether it arrived: it is sent again, under the same id.
+    pub async fn release(&self, claim: Claimed) -> Stored<()> {
+        deliveries::release(&mut *self.pool.acquire().await?, &claim).await
+    }
+
     /// What is to be sent, and where.
     async fn prepare(&self, claim: &Claimed, now: DateTime<Utc>) -> Stored<(Endpoint, Message)> {
         let mut conn = self.pool.acquire().await?;
@@ -147,7 +154,7 @@ impl Deliver {
 async fn record(pool: PgPool, outcomes: Vec<Outcome>) -> Option<Vec<()>> {
     let until = Instant::now() + HOLD;
     loop {
-        match deliveries::record(&pool, &outcomes).await {
+        match lease::in_time(RECORD_TIME, deliveries::record(&pool, &outcomes)).await {
             Ok(()) => return Some(vec![(); outcomes.len()]),
             Err(error) if Instant::now() + HOLD_PAUSE < until => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "failed to record deliveries; trying again");

@@ -84,6 +84,11 @@ pub async fn renew(pool: &PgPool, check: &Check, now: DateTime<Utc>) -> Stored<(
     checks::renew(&mut *pool.acquire().await?, check, now).await
 }
 
+/// Gives a check back that was not finished: it is due as before.
+pub async fn release(pool: &PgPool, check: &Check) -> Stored<()> {
+    checks::release(&mut *pool.acquire().await?, check).await
+}
+
 /// Ends a check that was answered. `found`: something new was found. `open`: an execution is under way.
 pub async fn answered(
     conn: &mut PgConnection,
@@ -94,6 +99,8 @@ pub async fn answered(
 ) -> Stored<()> {
     let (calls, expected_since, tries) = checks::lock(conn, check).await?;
     let report = store::find(conn, check.report_id).await?.ok_or(db::StoreError::Lost)?;
+    // A run expected from a time ahead was expected before the clock was set back.
+    let expected_since = expected_since.map(|since| since.min(now));
     let called_meanwhile = calls > check.calls;
     let overdue = report.expected_at.filter(|at| *at <= now);
     let expected_since = match (found && !called_meanwhile, open) {

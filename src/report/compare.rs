@@ -65,6 +65,11 @@ impl Compare {
         comparisons::finish(&mut *self.pool.acquire().await?, &claim, next).await
     }
 
+    /// Gives an account back that was not finished with.
+    pub async fn release(&self, claim: Claimed) -> Stored<()> {
+        comparisons::release(&mut *self.pool.acquire().await?, &claim).await
+    }
+
     /// Compares the reports of an account now; tells when to do it again.
     pub async fn look(&self, id: AccountId) -> Result<DateTime<Utc>, CallError> {
         let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;

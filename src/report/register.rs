@@ -67,6 +67,11 @@ impl Register {
         Ok(())
     }
 
+    /// Gives a report back that was not finished with.
+    pub async fn release(&self, claim: Claimed) -> Stored<()> {
+        settle::release(&mut *self.pool.acquire().await?, &claim).await
+    }
+
     async fn act(&self, claim: &Claimed) -> Result<(), CallError> {
         let report = self.report(claim).await?;
         match (report.state, report.there, &report.remote_id) {

@@ -16,6 +16,7 @@ mod demo;
 mod download;
 mod embedded;
 mod execution;
+mod faults;
 mod first_call;
 mod kill;
 mod lists;

@@ -20,7 +20,7 @@ pub use credentials::differing;
 pub(super) use credentials::{credentials, sealed_refresh_token};
 pub(super) use renewal::{claim_renewal, idle, not_renewed, renewed, require_sign_in, signed_in};
 pub use sign_ins::find as sign_in;
-pub(super) use sign_ins::{Claimed, Ended, begin, claim_due, end, later};
+pub(super) use sign_ins::{Claimed, Ended, begin, claim_due, end, later, release};
 
 /// Why an account waits that nobody has signed in for.
 pub(super) const NOBODY_YET: &str = "nobody has signed in yet";

@@ -18,8 +18,8 @@ pub(in crate::account) async fn claim_renewal(
         "update accounts
          set renewal = renewal + 1, renewal_until = $3
          where id = $1
-           -- one that ends later than the longest lease was taken before the clock was set back
-           and (renewal_until is null or renewal_until <= $2 or renewal_until > $3)
+           -- one that ends much later than the longest lease was taken before the clock was set back
+           and (renewal_until is null or renewal_until <= $2 or renewal_until - interval '30 seconds' > $3)
          returning renewal",
         id.0,
         now,

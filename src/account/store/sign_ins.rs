@@ -11,7 +11,7 @@ use crate::insights::DeviceCode;
 use crate::secret::{Keyring, Sealed, Secret};
 
 /// A sign-in to be asked about.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::account) struct Claimed {
     pub(in crate::account) account_id: AccountId,
     pub(in crate::account) claim: i64,
@@ -106,9 +106,10 @@ pub(in crate::account) async fn claim_due(
     let rows = sqlx::query!(
         r#"with due as (
                select account_id from sign_ins
-               where state = 'waiting' and due_at <= $1
-                 -- one that ends later than the longest lease was taken before the clock was set back
-                 and (leased_until is null or leased_until <= $1 or leased_until > $2)
+               where state = 'waiting'
+                 -- nothing waits longer than two minutes: what is due later was set before the clock was set back
+                 and (due_at <= $1 or due_at > $1 + interval '10 minutes')
+                 and (leased_until is null or leased_until <= $1 or leased_until - interval '30 seconds' > $2)
                order by due_at
                limit $3
                for update skip locked
@@ -147,6 +148,18 @@ pub(in crate::account) async fn later(
         claimed.claim,
         now + interval,
         i32::try_from(interval.num_seconds()).unwrap_or(i32::MAX)
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
+/// Gives a claim back that nothing came of: it is due as before.
+pub(in crate::account) async fn release(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+    let result = sqlx::query!(
+        "update sign_ins set leased_until = null where account_id = $1 and claim = $2 and state = 'waiting'",
+        claim.account_id.0,
+        claim.claim
     )
     .execute(conn)
     .await?;

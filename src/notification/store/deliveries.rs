@@ -54,7 +54,7 @@ pub(in super::super) async fn claim(
                    where subscription_id = told.id and state = 'pending'
                      -- nothing waits longer than ten hours: what is due later was set before the clock was set back
                      and (due_at <= $1 or due_at > $1 + interval '11 hours')
-                     and (lease_until is null or lease_until <= $1 or lease_until > $2)
+                     and (lease_until is null or lease_until <= $1 or lease_until - interval '30 seconds' > $2)
                    order by due_at
                    limit $3
                    for update skip locked
@@ -87,6 +87,18 @@ pub(in super::super) async fn renew(conn: &mut PgConnection, claim: &Claimed, no
         claim.id.0,
         claim.lease,
         now + LEASE
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
+/// Gives a claim back that nothing came of: it is due as before.
+pub(in super::super) async fn release(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+    let result = sqlx::query!(
+        "update deliveries set lease_until = null where id = $1 and lease = $2 and state = 'pending'",
+        claim.id.0,
+        claim.lease
     )
     .execute(conn)
     .await?;

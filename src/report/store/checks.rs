@@ -106,7 +106,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
                join accounts on accounts.id = account_id
                -- nothing waits longer than six hours: what is due later was set before the clock was set back
                where (checks.due_at <= $1 or checks.due_at > $1 + interval '7 hours')
-                 and (checks.lease_until is null or checks.lease_until <= $1 or checks.lease_until > $2)
+                 and (checks.lease_until is null or checks.lease_until <= $1 or checks.lease_until - interval '30 seconds' > $2)
                  and accounts.state = 'active'
                  and (blocked_until is null or blocked_until <= $1 or blocked_until > $1 + interval '1 hour')
                order by checks.due_at
@@ -166,6 +166,18 @@ pub(in super::super) async fn renew(conn: &mut PgConnection, check: &Check, now:
         check.report_id.0,
         check.lease,
         now + LEASE
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
+/// Gives a claim back that nothing came of: it is due as before.
+pub(in super::super) async fn release(conn: &mut PgConnection, claim: &Check) -> Stored<()> {
+    let result = sqlx::query!(
+        "update checks set lease_until = null where report_id = $1 and lease = $2",
+        claim.report_id.0,
+        claim.lease
     )
     .execute(conn)
     .await?;

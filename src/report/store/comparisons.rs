@@ -59,7 +59,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
                join accounts on accounts.id = account_id
                -- nothing waits longer than a day: what is due later was set before the clock was set back
                where (due_at <= $1 or due_at > $1 + interval '25 hours')
-                 and (lease_until is null or lease_until <= $1 or lease_until > $2)
+                 and (lease_until is null or lease_until <= $1 or lease_until - interval '30 seconds' > $2)
                  and accounts.state = 'active'
                  and (blocked_until is null or blocked_until <= $1 or blocked_until > $1 + interval '1 hour')
                order by due_at
@@ -87,6 +87,18 @@ pub(in super::super) async fn renew(conn: &mut PgConnection, claim: &Claimed, no
         claim.account_id.0,
         claim.lease,
         now + LEASE
+    )
+    .execute(conn)
+    .await?;
+    db::one(&result)
+}
+
+/// Gives a claim back that nothing came of: it is due as before.
+pub(in super::super) async fn release(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+    let result = sqlx::query!(
+        "update comparisons set lease_until = null where account_id = $1 and lease = $2",
+        claim.account_id.0,
+        claim.lease
     )
     .execute(conn)
     .await?;

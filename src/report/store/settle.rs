@@ -32,7 +32,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
                join accounts on accounts.id = account_id
                -- nothing waits longer than an hour: what is due later was set before the clock was set back
                where (settle_at <= $1 or settle_at > $1 + interval '2 hours')
-                 and (lease_until is null or lease_until <= $1 or lease_until > $2)
+                 and (lease_until is null or lease_until <= $1 or lease_until - interval '30 seconds' > $2)
                  and accounts.state = 'active'
                  and (blocked_until is null or blocked_until <= $1 or blocked_until > $1 + interval '1 hour')
                order by settle_at, reports.id
@@ -63,6 +63,15 @@ pub(in super::super) async fn renew(conn: &mut PgConnection, claim: &Claimed, no
     )
     .execute(conn)
     .await?;
+    db::one(&result)
+}
+
+/// Gives a claim back that nothing came of: it is due as before.
+pub(in super::super) async fn release(conn: &mut PgConnection, claim: &Claimed) -> Stored<()> {
+    let result =
+        sqlx::query!("update reports set lease_until = null where id = $1 and lease = $2", claim.id.0, claim.lease)
+            .execute(conn)
+            .await?;
     db::one(&result)
 }
 
@@ -123,7 +132,7 @@ pub(in super::super) async fn rivals(
         r#"select count(*) as "all!", count(*) filter (where execute_now) as "at_once!"
            from reports
            where account_id = $1 and id < $2 and state = 'draft' and settle_at is not null
-             and lease_until > $3 and lease_until <= $4"#,
+             and lease_until > $3 and lease_until - interval '30 seconds' <= $4"#,
         claim.account_id.0,
         claim.id.0,
         now,

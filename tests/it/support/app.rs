@@ -47,6 +47,11 @@ impl TestApp {
 
     /// Starts with settings of the sandbox changed.
     pub(crate) async fn with(change: impl FnOnce(&mut sandbox::Settings)) -> Self {
+        Self::on(fresh().await, change).await
+    }
+
+    /// Starts on a database of the test's own.
+    pub(crate) async fn on(database: TestDatabase, change: impl FnOnce(&mut sandbox::Settings)) -> Self {
         let clock = Clock::set_at(beginning());
         let mut settings = sandbox::Settings {
             ticking: false,
@@ -55,7 +60,6 @@ impl TestApp {
         };
         change(&mut settings);
         let sandbox = sandbox::start(settings, clock.clone()).await.unwrap();
-        let database = fresh().await;
         let archive = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();

@@ -46,6 +46,11 @@ pub(crate) struct TestDatabase {
 }
 
 impl TestDatabase {
+    /// One of a server that the test looks after itself.
+    pub(crate) fn elsewhere(pool: PgPool, options: PgConnectOptions) -> Self {
+        Self { pool, options, drop_through: None }
+    }
+
     /// The way to it as a setting of `tidings serve`.
     pub(crate) fn url(&self) -> String {
         self.options.to_url_lossy().to_string()

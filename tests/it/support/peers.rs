@@ -17,6 +17,13 @@ impl fmt::Display for Skipped {
     }
 }
 
+impl Skipped {
+    /// For want of something.
+    pub(crate) fn needs(what: impl fmt::Display) -> Self {
+        Self(format!("needs {what}"))
+    }
+}
+
 /// The peer, or `None` after telling that `test` is skipped; fails where nothing may be skipped.
 pub(crate) fn or_skip(test: &str, peer: Result<PathBuf, Skipped>) -> Option<PathBuf> {
     match peer {
