@@ -31,6 +31,8 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::app::App;
 
+pub use serve::accept;
+
 /// The whole body of a request must be there by then; the callback door takes what came in a shorter time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 

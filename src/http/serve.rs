@@ -30,7 +30,7 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves `router` on `listener` until told to stop; connections get ten seconds to end.
-pub(super) async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) {
+pub async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(connections()));
     loop {
