@@ -91,6 +91,7 @@ fn app_settings(settings: Settings, listeners: &Listeners, local_key: Secret) ->
         proxy: settings.proxy,
         download_hosts: settings.download_hosts,
         calls_per_second: settings.calls_per_second,
+        door: settings.door,
         sandbox_page: None,
         metrics: Some(telemetry::metrics()),
     })

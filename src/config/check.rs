@@ -14,6 +14,7 @@ use url::Url;
 use super::{
     Database, Given, GivenDatabase, GivenHome, GivenLog, GivenReach, Home, Log, Problem, Reach, Settings, Wrong,
 };
+use crate::callback;
 use crate::channel::MailSettings;
 use crate::download::fetch::DownloadHosts;
 use crate::outbound::Guard;
@@ -23,6 +24,7 @@ const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
 const DEFAULT_DATA_DIR: &str = "./tidings-data";
 const DEFAULT_CALLS_PER_SECOND: u32 = 10;
 const CALLS_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=1000;
+const CALLBACKS_PER_SECOND: std::ops::RangeInclusive<u32> = 1..=1_000_000;
 const SHORTEST_ADMIN_KEY: usize = 24;
 const LONGEST_SHOWN: usize = 60;
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -57,6 +59,7 @@ pub(super) fn all(given: Given) -> Result<Settings, Wrong> {
         calls_per_second: problems
             .text("TIDINGS_CALLS_PER_SECOND", given.calls_per_second, calls_per_second)
             .unwrap_or(DEFAULT_CALLS_PER_SECOND),
+        door: door(&mut problems, given.callbacks_per_second, given.trusted_proxies),
         proxy: problems.secret(("TIDINGS_PROXY", given.proxy), NO_FILE, proxy),
         database,
         home,
@@ -229,8 +232,12 @@ fn admin_key(secret: &Secret) -> Result<Secret, String> {
 }
 
 fn networks(text: &str) -> Result<Guard, String> {
+    cidrs(text).map(|networks| Guard::new(&networks))
+}
+
+fn cidrs(text: &str) -> Result<Vec<IpNet>, String> {
     let parsed: Result<Vec<IpNet>, _> = text.split(',').map(|network| network.trim().parse()).collect();
-    parsed.map(|networks| Guard::new(&networks)).map_err(|_| "networks such as 10.0.0.0/8,127.0.0.0/8,fd00::/8".into())
+    parsed.map_err(|_| "networks such as 10.0.0.0/8,127.0.0.0/8,fd00::/8".into())
 }
 
 fn hosts(text: &str) -> Result<DownloadHosts, String> {
@@ -249,6 +256,21 @@ fn hosts(text: &str) -> Result<DownloadHosts, String> {
 fn calls_per_second(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|number| CALLS_PER_SECOND.contains(number));
     number.ok_or_else(|| "a whole number from 1 to 1000".into())
+}
+
+fn door(problems: &mut Problems, pace: Option<String>, proxies: Option<String>) -> callback::Settings {
+    let usual = callback::Settings::default();
+    callback::Settings {
+        calls_per_second: problems
+            .text("TIDINGS_CALLBACKS_PER_SECOND", pace, |text| {
+                let number = text.parse().ok().filter(|number| CALLBACKS_PER_SECOND.contains(number));
+                number.ok_or_else(|| "a whole number from 1 to 1000000".into())
+            })
+            .unwrap_or(usual.calls_per_second),
+        trusted_proxies: problems
+            .text("TIDINGS_TRUSTED_PROXIES", proxies, cidrs)
+            .map_or(usual.trusted_proxies, Into::into),
+    }
 }
 
 fn proxy(secret: &Secret) -> Result<Url, String> {

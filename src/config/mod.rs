@@ -15,6 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use crate::callback;
 use crate::channel::MailSettings;
 use crate::download::fetch::DownloadHosts;
 use crate::outbound::Guard;
@@ -85,6 +86,16 @@ pub struct Given {
     /// No account calls the API more often than so many times a second, in this process: 1 to 1000; 10 when not given
     #[arg(long, env = "TIDINGS_CALLS_PER_SECOND", value_name = "CALLS")]
     calls_per_second: Option<String>,
+
+    /// No report is called back more often than so many times a second, in this process; what is above is answered 429: 1
+    /// to 1000000; 1000 when not given
+    #[arg(long, env = "TIDINGS_CALLBACKS_PER_SECOND", value_name = "CALLS")]
+    callbacks_per_second: Option<String>,
+
+    /// Networks of proxies in front of us, such as 10.0.0.0/8: who called is read from their X-Forwarded-For, or Forwarded;
+    /// none when not given
+    #[arg(long, env = "TIDINGS_TRUSTED_PROXIES", value_name = "CIDR,…")]
+    trusted_proxies: Option<String>,
 
     /// HTTP proxy for API, sign-in and downloads; none when not given
     #[arg(long, env = "TIDINGS_PROXY", value_name = "URL", hide_env_values = true)]
@@ -190,6 +201,8 @@ pub struct Settings {
     pub download_hosts: DownloadHosts,
     /// No account calls the API more often.
     pub calls_per_second: u32,
+    /// Of the callback door.
+    pub door: callback::Settings,
     /// For API, sign-in and downloads.
     pub proxy: Option<Url>,
 }

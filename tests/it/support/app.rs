@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings::app::{App, Settings};
+use tidings::callback;
 use tidings::channel::MailSettings;
 use tidings::clock::Clock;
 use tidings::download::fetch::DownloadHosts;
@@ -45,6 +46,11 @@ impl TestApp {
 
     /// Starts with settings of the sandbox changed.
     pub(crate) async fn with(change: impl FnOnce(&mut sandbox::Settings)) -> Self {
+        Self::with_door(change, callback::Settings::default()).await
+    }
+
+    /// Starts with settings of the sandbox changed, and others of the callback door.
+    pub(crate) async fn with_door(change: impl FnOnce(&mut sandbox::Settings), door: callback::Settings) -> Self {
         let clock = Clock::set_at(beginning());
         let mut settings = sandbox::Settings {
             ticking: false,
@@ -65,6 +71,7 @@ impl TestApp {
             proxy: None,
             download_hosts: DownloadHosts::default(),
             calls_per_second: 1000,
+            door,
             keyring: Keyring::parse(&Keyring::generate()).unwrap(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
             local_key: None,
@@ -90,6 +97,7 @@ impl TestApp {
             guard,
             proxy: None,
             calls_per_second: 1000,
+            door: callback::Settings::default(),
             download_hosts: DownloadHosts::default(),
             keyring: self.app.keyring.clone(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
