@@ -3,7 +3,7 @@
 -- The statement that inserts callbacks calls it last, so that the rows are locked no longer than the commit takes. A function,
 -- as the door has no second round trip to spare and `checks` is written by its owner only; plpgsql, as that keeps its plan.
 create function checks_called(ids uuid[], counts bigint[], at timestamptz) returns boolean
-language plpgsql as $$
+language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
     woken boolean;
 begin

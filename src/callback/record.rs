@@ -1,9 +1,9 @@
 //! The callback door.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::time::Instant;
 
 use super::pace::Pace;
@@ -31,10 +31,11 @@ pub struct Door {
 impl Door {
     /// Opens the door: two writers stand ready.
     pub fn open(pool: PgPool, clock: Clock, wake: Wake, addresses: Addresses, settings: &Settings) -> Self {
+        let kept = Kept { pool, idle: Arc::default() };
         let write = move |calls: Vec<Call>| {
-            let (pool, clock, wake) = (pool.clone(), clock.clone(), wake.clone());
+            let (kept, clock, wake) = (kept.clone(), clock.clone(), wake.clone());
             async move {
-                let written = tokio::time::timeout(COMMIT_TIMEOUT, write(&pool, &clock, &calls)).await;
+                let written = tokio::time::timeout(COMMIT_TIMEOUT, kept.write(&clock, &calls)).await;
                 match written {
                     Ok(Ok((ids, is_news))) => {
                         // A check that was due already has been hinted at, or the one under way is followed by another.
@@ -76,9 +77,44 @@ impl Door {
     }
 }
 
-/// Writes calls in one statement; tells their ids, and whether a check became due that was not.
-async fn write(pool: &PgPool, clock: &Clock, calls: &[Call]) -> Stored<(Vec<CallbackId>, bool)> {
-    let ids: Vec<CallbackId> = calls.iter().map(|_| clock.new_id()).collect();
-    let is_news = store::insert(&mut *pool.acquire().await?, &ids, calls, clock.now()).await?;
-    Ok((ids, is_news))
+/// Connections that the writers keep: neither the wait for a place in the pool nor its check of each connection is between two
+/// commits.
+#[derive(Clone)]
+struct Kept {
+    pool: PgPool,
+    idle: Arc<Mutex<Vec<PgConnection>>>,
+}
+
+impl Kept {
+    /// Writes calls in one statement; tells their ids, and whether a check became due that was not.
+    async fn write(&self, clock: &Clock, calls: &[Call]) -> Stored<(Vec<CallbackId>, bool)> {
+        let ids: Vec<CallbackId> = calls.iter().map(|_| clock.new_id()).collect();
+        let kept = self.idle().pop();
+        if let Some(kept) = kept {
+            match self.write_with(kept, &ids, calls, clock).await {
+                Ok(is_news) => return Ok((ids, is_news)),
+                // The database may have been started anew since: what is kept is worth nothing then.
+                Err(_) => self.idle().clear(),
+            }
+        }
+        let fresh = self.pool.acquire().await?.detach();
+        let is_news = self.write_with(fresh, &ids, calls, clock).await?;
+        Ok((ids, is_news))
+    }
+
+    async fn write_with(
+        &self,
+        mut conn: PgConnection,
+        ids: &[CallbackId],
+        calls: &[Call],
+        clock: &Clock,
+    ) -> Stored<bool> {
+        let is_news = store::insert(&mut conn, ids, calls, clock.now()).await?;
+        self.idle().push(conn);
+        Ok(is_news)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -33,7 +33,8 @@ pub(super) async fn insert(
     let texts = |of: fn(&Call) -> &str| calls.iter().map(of).collect::<Vec<&str>>();
     let paths: Vec<Cow<'_, str>> = calls.iter().map(|call| escaped(call.path.as_bytes()).0).collect();
     let (bodies, body_escaped): (Vec<Cow<'_, str>>, Vec<bool>) = calls.iter().map(|call| escaped(&call.body)).unzip();
-    // The count of what was inserted is asked for, so that the locks of the checks are taken last.
+    // The count of what was inserted is asked for, so that the locks of the checks are taken last. An array that is selected
+    // looks equally long in every plan: else Postgres would make a new plan for each batch, which takes longer than the rest.
     let is_news = sqlx::query_scalar!(
         r#"with inserted as (
                insert into callbacks
@@ -41,8 +42,9 @@ pub(super) async fn insert(
                     remote_address)
                select id, $2, new.report_id, case when checks.report_id is null then $13 else $14 end, method, path, query,
                    headers::jsonb, body, body_escaped, body_cut, remote_address
-               from unnest($1::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bool[],
-                       $10::bool[], $11::text[])
+               from unnest((select $1::uuid[]), (select $3::uuid[]), (select $4::text[]), (select $5::text[]),
+                       (select $6::text[]), (select $7::text[]), (select $8::text[]), (select $9::bool[]),
+                       (select $10::bool[]), (select $11::text[]))
                    as new (id, report_id, method, path, query, headers, body, body_escaped, body_cut, remote_address)
                left join checks on checks.report_id = new.report_id
                returning 1
