@@ -148,3 +148,31 @@ fn without(body: Bytes, token: &str) -> Bytes {
     shown.extend_from_slice(rest);
     shown.freeze()
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_taken_as_far_as_it_came_in_time() {
+        let trickle = stream::repeat(()).then(|()| async {
+            tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+            Ok::<_, std::io::Error>("x")
+        });
+
+        let (taken, is_cut) = read(Body::from_stream(trickle)).await;
+
+        assert_eq!((&taken[..], is_cut), (&b"xxxxxxxxxxx"[..], true));
+    }
+
+    #[tokio::test]
+    async fn an_endless_body_is_not_read_for_ever() {
+        let endless = stream::repeat(()).map(|()| Ok::<_, std::io::Error>(vec![0; 1024]));
+
+        let (taken, is_cut) = read(Body::from_stream(endless)).await;
+
+        assert_eq!((taken.len(), is_cut), (MOST_BODY, true));
+    }
+}

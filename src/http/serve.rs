@@ -177,19 +177,44 @@ where
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_connection_that_says_nothing_is_closed() {
+    /// What is read until the end from a connection that was sent `first` and then nothing.
+    async fn after(first: &[u8]) -> Vec<u8> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
-        tokio::spawn(serve(stream, peer, Router::new(), CancellationToken::new(), Duration::from_millis(20)));
-
-        let end = tokio::time::timeout(Duration::from_secs(5), silent.read_to_end(&mut Vec::new())).await;
-
+        tokio::spawn(serve(stream, peer, Router::new(), CancellationToken::new(), Duration::from_millis(50)));
+        silent.write_all(first).await.unwrap();
+        let mut answer = Vec::new();
+        let end = tokio::time::timeout(Duration::from_secs(5), silent.read_to_end(&mut answer)).await;
         assert!(end.is_ok(), "still open");
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_says_nothing_more_is_closed_in_either_protocol() {
+        after(b"").await;
+        after(b"P").await;
+        after(b"PRI * HT").await;
+        after(b"POST / HTTP/1.1\r\nHost: ").await;
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        let answer = after(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings].concat()).await;
+        assert_eq!(answer.get(3), Some(&4), "the other side's settings come first: {answer:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_not_told_apart_yet_does_not_hold_up_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stop = CancellationToken::new();
+        let accepting = tokio::spawn(accept(listener, Router::new(), stop.clone()));
+        silent.writable().await.unwrap();
+
+        stop.cancel();
+
+        assert!(tokio::time::timeout(Duration::from_secs(5), accepting).await.is_ok());
     }
 }

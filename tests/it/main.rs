@@ -12,6 +12,7 @@ mod config;
 mod dashboard;
 mod dataset;
 mod demo;
+mod door;
 mod download;
 mod embedded;
 mod execution;
