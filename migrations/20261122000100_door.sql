@@ -11,6 +11,10 @@ begin
         -- in the order of ids, so that two batches never wait for each other in a circle
         select checks.report_id, checks.due_at from checks
         where checks.report_id = any(ids)
+            -- One that is due for a call and was not begun asks the API after this call anyway. Left alone, batches for the same
+            -- reports don't wait for each other's commit.
+            and not (coalesce(checks.due_at <= at, false) and checks.calls > checks.done_calls and checks.lease_until is null
+                and coalesce(checks.expected_since > at - interval '1 minute', false))
         order by checks.report_id
         for update
     ), called as (
@@ -26,7 +30,7 @@ begin
 end
 $$;
 comment on function checks_called is
-    'Adds calls to the checks of reports and makes them due. Tells whether that is news for any of them.';
+    'Makes the checks of called reports due and counts the calls, where they are not due for a call already. Tells if that is news.';
 
 -- The calls of one report come in the order of their ids: ascending, each goes to the end of its report's pages and leaves them
 -- full; descending, every page was split in halves.
