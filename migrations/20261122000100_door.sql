@@ -1,4 +1,4 @@
--- What the callback door does in one statement, and the order of its index. Owner of the function: src/report.
+-- What makes checks due in the statement that records callbacks. Owner: src/report.
 
 -- The statement that inserts callbacks calls it last, so that the rows are locked no longer than the commit takes. A function,
 -- as the door has no second round trip to spare and `checks` is written by its owner only; plpgsql, as that keeps its plan.
@@ -31,8 +31,3 @@ end
 $$;
 comment on function checks_called is
     'Makes the checks of called reports due and counts the calls, where they are not due for a call already. Tells if that is news.';
-
--- The calls of one report come in the order of their ids: ascending, each goes to the end of its report's pages and leaves them
--- full; descending, every page was split in halves.
-drop index callbacks_report_id_id_idx;
-create index callbacks_report_id_id_idx on callbacks (report_id, id);
