@@ -81,8 +81,8 @@ async fn start(cluster: &Cluster, rows: u64) -> Vec<Target> {
     ];
     targets.push(Target::ours("tidings serve".into(), &cluster.database("empty").await).await);
     if rows > 0 {
-        let full = cluster.database("full").await;
-        stored::fill(&cluster.options("full"), rows).await;
+        let full = cluster.database("filled").await;
+        stored::fill(&cluster.options("filled"), rows).await;
         targets.push(Target::ours(format!("the same, {rows} rows"), &full).await);
     }
     let genuine = targets[2].paths.clone();

@@ -33,7 +33,7 @@ pub(crate) async fn insert(options: &PgConnectOptions, batch: u32, seconds: f64)
         rows
     };
     let written = futures_util::future::join_all((0..WRITERS).map(|_| write())).await;
-    per_second(written.into_iter().sum(), began)
+    per_second(written.into_iter().sum(), began.elapsed())
 }
 
 /// Rows a second by one writer's `COPY`, twenty thousand to a commit.
@@ -51,7 +51,7 @@ pub(crate) async fn copy(options: &PgConnectOptions, seconds: f64) -> f64 {
         rows += copy.finish().await.unwrap();
         spent += copying.elapsed();
     }
-    per_second(rows, Instant::now() - spent)
+    per_second(rows, spent)
 }
 
 async fn read(connection: &mut sqlx::PgConnection, statement: &str) -> Vec<u8> {
@@ -67,6 +67,6 @@ async fn read(connection: &mut sqlx::PgConnection, statement: &str) -> Vec<u8> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn per_second(rows: u64, began: Instant) -> f64 {
-    rows as f64 / began.elapsed().as_secs_f64()
+fn per_second(rows: u64, spent: Duration) -> f64 {
+    rows as f64 / spent.as_secs_f64()
 }

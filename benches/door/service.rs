@@ -57,7 +57,7 @@ impl Service {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let api = Api { url: format!("http://{address}/api/v1"), client: reqwest::Client::new() };
+        let api = Api { url: format!("http://{address}/api/v1"), client: reqwest::Client::builder().build().unwrap() };
         api.ready(address).await;
         api.make_reports(&sandbox).await;
         let paths = addresses(&sandbox).await;
