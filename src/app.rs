@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +12,7 @@ use url::Url;
 use crate::access::{self, Access};
 use crate::account::session::Sessions;
 use crate::account::sign_in::SignIns;
-use crate::callback::record::Door;
+use crate::callback::{self, record::Door};
 use crate::channel::{Channels, MailSettings};
 use crate::clock::Clock;
 use crate::download::archive::Archive;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub calls_per_second: u32,
     /// How much an account may have at the API.
     pub quotas: Quotas,
+    /// Of the callback door.
+    pub door: callback::Settings,
     /// Seals and signs.
     pub keyring: Keyring,
     /// A key that may do everything.
@@ -105,6 +108,8 @@ pub struct App {
     pub addresses: Addresses,
     /// The callback door.
     pub door: Door,
+    /// Proxies whose word on who called is taken.
+    pub trusted_proxies: Arc<[IpNet]>,
     /// Where files rest.
     pub archive: Archive,
     /// Signed addresses.
@@ -161,7 +166,8 @@ impl App {
         );
         Ok(Self {
             access: Access::new(pool.clone(), clock.clone(), settings.admin_key, settings.local_key),
-            door: Door::open(pool.clone(), clock.clone(), wake.clone(), addresses.clone()),
+            door: Door::open(pool.clone(), clock.clone(), wake.clone(), addresses.clone(), &settings.door),
+            trusted_proxies: settings.door.trusted_proxies,
             datasets: Datasets { pool: pool.clone(), clock: clock.clone(), sessions: sessions.clone() },
             register: register(&base, &sessions, &addresses, settings.quotas),
             compare: compare(&base, &sessions, &addresses),

@@ -19,6 +19,7 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
 use tidings::app::{App, Settings};
+use tidings::callback;
 use tidings::clock::Clock;
 use tidings::db::{self, embedded};
 use tidings::download::fetch::DownloadHosts;
@@ -93,6 +94,7 @@ impl Bench {
             download_hosts: DownloadHosts::default(),
             calls_per_second: 10,
             quotas: Quotas::default(),
+            door: callback::Settings::default(),
             keep: all_but_ten_days(&pool).await,
             keyring: Keyring::parse(&Keyring::generate()).unwrap(),
             admin_key: Some(Secret::new(ADMIN_KEY)),

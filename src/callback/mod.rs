@@ -5,15 +5,36 @@
 //! the caller has gone. A call is a hint and is never trusted: what it was about is asked of the API by
 //! [`crate::execution`]. The door calls nobody.
 
+mod pace;
 pub mod record;
 pub mod store;
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use ipnet::IpNet;
 
 use crate::id::{CallbackId, ReportId};
 
 /// More of a body is cut, and that is marked.
 pub const MOST_BODY: usize = 64 * 1024;
+
+/// What the operator says of the door.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// No report is called more often in this process; what is above is turned away.
+    pub calls_per_second: u32,
+    /// Networks of proxies whose word on who called is taken.
+    pub trusted_proxies: Arc<[IpNet]>,
+}
+
+impl Default for Settings {
+    /// More than any report is called, and nobody is trusted.
+    fn default() -> Self {
+        Self { calls_per_second: 1000, trusted_proxies: Arc::default() }
+    }
+}
 
 /// A call that came in.
 #[derive(Debug, Clone)]
@@ -26,8 +47,8 @@ pub struct Call {
     pub path: String,
     /// The query string.
     pub query: Option<String>,
-    /// Names and values; bytes that are no text are escaped.
-    pub headers: Vec<(String, String)>,
+    /// Names and values, as a list in JSON; bytes that are no text are escaped.
+    pub headers: String,
     /// At most [`MOST_BODY`] bytes.
     pub body: bytes::Bytes,
     /// Whether there was more.
@@ -78,10 +99,10 @@ pub struct Callback {
 }
 
 /// Bytes as a text that Postgres takes. The second value tells whether anything had to be escaped.
-pub fn escaped(bytes: &[u8]) -> (String, bool) {
+pub fn escaped(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => (text.to_owned(), false),
-        _ => (escape(bytes), true),
+        Ok(text) if !text.contains('\0') => (text.into(), false),
+        _ => (escape(bytes).into(), true),
     }
 }
 

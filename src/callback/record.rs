@@ -1,16 +1,18 @@
 //! The callback door.
 
-use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
+use tokio::time::Instant;
 
-use super::{Call, Verdict, store};
+use super::pace::Pace;
+use super::{Call, Settings, store};
 use crate::clock::Clock;
 use crate::db::Stored;
 use crate::db::batch::{Batch, NotWritten};
 use crate::id::{CallbackId, ReportId};
-use crate::report::{address::Addresses, check};
+use crate::report::address::Addresses;
 use crate::wake::{Topic, Wake};
 
 /// Two writers: one commits while the other gathers.
@@ -23,18 +25,23 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Door {
     addresses: Addresses,
     batch: Batch<Call, CallbackId>,
+    pace: Arc<Pace>,
 }
 
 impl Door {
     /// Opens the door: two writers stand ready.
-    pub fn open(pool: PgPool, clock: Clock, wake: Wake, addresses: Addresses) -> Self {
+    pub fn open(pool: PgPool, clock: Clock, wake: Wake, addresses: Addresses, settings: &Settings) -> Self {
+        let kept = Kept { pool, idle: Arc::default() };
         let write = move |calls: Vec<Call>| {
-            let (pool, clock, wake) = (pool.clone(), clock.clone(), wake.clone());
+            let (kept, clock, wake) = (kept.clone(), clock.clone(), wake.clone());
             async move {
-                let written = tokio::time::timeout(COMMIT_TIMEOUT, write(&pool, &clock, &calls)).await;
+                let written = tokio::time::timeout(COMMIT_TIMEOUT, kept.write(&clock, &calls)).await;
                 match written {
-                    Ok(Ok(ids)) => {
-                        wake.hint(Topic::Checks);
+                    Ok(Ok((ids, is_news))) => {
+                        // A check that was due already has been hinted at, or the one under way is followed by another.
+                        if is_news {
+                            wake.hint(Topic::Checks);
+                        }
                         Some(ids)
                     }
                     Ok(Err(error)) => {
@@ -48,7 +55,8 @@ impl Door {
                 }
             }
         };
-        Self { addresses, batch: Batch::start(WRITERS, write) }
+        let pace = Arc::new(Pace::new(settings.calls_per_second));
+        Self { addresses, batch: Batch::start(WRITERS, write), pace }
     }
 
     /// The report whose token this is; anything else is nobody's. Does not ask the database.
@@ -56,31 +64,57 @@ impl Door {
         self.addresses.report_of(token)
     }
 
+    /// Whether another call of this report is within its pace; counts it if so.
+    pub fn takes(&self, report: ReportId) -> bool {
+        self.pace.takes(report, Instant::now())
+    }
+
     /// Records a call, with others that come at the same time. When this returns an id, it is durable.
     pub async fn record(&self, call: Call) -> Result<CallbackId, NotWritten> {
-        let headers: usize = call.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let bytes = 512 + call.body.len() + headers + call.path.len() + call.query.as_ref().map_or(0, String::len);
+        let bytes =
+            512 + call.body.len() + call.headers.len() + call.path.len() + call.query.as_ref().map_or(0, String::len);
         self.batch.write(call, bytes).await
     }
 }
 
-async fn write(pool: &PgPool, clock: &Clock, calls: &[Call]) -> Stored<Vec<CallbackId>> {
-    let now = clock.now();
-    let mut per_report: BTreeMap<ReportId, i64> = BTreeMap::new();
-    for call in calls {
-        *per_report.entry(call.report_id).or_default() += 1;
+/// Connections that the writers keep: neither the wait for a place in the pool nor its check of each connection is between two
+/// commits.
+#[derive(Clone)]
+struct Kept {
+    pool: PgPool,
+    idle: Arc<Mutex<Vec<PgConnection>>>,
+}
+
+impl Kept {
+    /// Writes calls in one statement; tells their ids, and whether a check became due that was not.
+    async fn write(&self, clock: &Clock, calls: &[Call]) -> Stored<(Vec<CallbackId>, bool)> {
+        let ids: Vec<CallbackId> = calls.iter().map(|_| clock.new_id()).collect();
+        let kept = self.idle().pop();
+        if let Some(kept) = kept {
+            match self.write_with(kept, &ids, calls, clock).await {
+                Ok(is_news) => return Ok((ids, is_news)),
+                // The database may have been started anew since: what is kept is worth nothing then.
+                Err(_) => self.idle().clear(),
+            }
+        }
+        let fresh = self.pool.acquire().await?.detach();
+        let is_news = self.write_with(fresh, &ids, calls, clock).await?;
+        Ok((ids, is_news))
     }
-    let per_report: Vec<_> = per_report.into_iter().collect();
-    let mut tx = pool.begin().await?;
-    let known = check::called(&mut tx, &per_report, now).await?;
-    let rows: Vec<store::NewCallback<'_>> = calls
-        .iter()
-        .map(|call| {
-            let verdict = if known.contains(&call.report_id) { Verdict::Accepted } else { Verdict::UnknownReport };
-            store::NewCallback { id: clock.new_id(), verdict, call }
-        })
-        .collect();
-    store::insert(&mut tx, &rows, now).await?;
-    tx.commit().await?;
-    Ok(rows.into_iter().map(|row| row.id).collect())
+
+    async fn write_with(
+        &self,
+        mut conn: PgConnection,
+        ids: &[CallbackId],
+        calls: &[Call],
+        clock: &Clock,
+    ) -> Stored<bool> {
+        let is_news = store::insert(&mut conn, ids, calls, clock.now()).await?;
+        self.idle().push(conn);
+        Ok(is_news)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

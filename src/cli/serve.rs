@@ -93,6 +93,7 @@ fn app_settings(settings: Settings, listeners: &Listeners, local_key: Secret) ->
         calls_per_second: settings.calls_per_second,
         quotas: settings.quotas,
         keep: settings.keep,
+        door: settings.door,
         sandbox_page: None,
         metrics: Some(telemetry::metrics()),
     })

@@ -16,6 +16,7 @@ use super::{
     Database, Given, GivenDatabase, GivenHome, GivenKeep, GivenLog, GivenReach, Home, Log, Problem, Reach, Settings,
     Wrong,
 };
+use crate::callback;
 use crate::channel::MailSettings;
 use crate::download::fetch::DownloadHosts;
 use crate::outbound::Guard;
@@ -29,6 +30,7 @@ const DEFAULT_CALLS_PER_SECOND: u32 = 10;
 /// The comparison reads so many reports of an account, at the most.
 const QUOTA: RangeInclusive<usize> = 1..=1000;
 const CALLS_PER_SECOND: RangeInclusive<u32> = 1..=1000;
+const CALLBACKS_PER_SECOND: RangeInclusive<u32> = 1..=1_000_000;
 const SHORTEST_ADMIN_KEY: usize = 24;
 const LONGEST_SHOWN: usize = 60;
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -64,6 +66,7 @@ pub(super) fn all(given: Given) -> Result<Settings, Wrong> {
             .text("TIDINGS_CALLS_PER_SECOND", given.calls_per_second, |text| whole_number(text, &CALLS_PER_SECOND))
             .unwrap_or(DEFAULT_CALLS_PER_SECOND),
         quotas: problems.text("TIDINGS_QUOTAS", given.quotas, quotas).unwrap_or_default(),
+        door: door(&mut problems, given.callbacks_per_second, given.trusted_proxies),
         proxy: problems.secret(("TIDINGS_PROXY", given.proxy), NO_FILE, proxy),
         keep: keep(&mut problems, given.keep),
         database,
@@ -237,8 +240,12 @@ fn admin_key(secret: &Secret) -> Result<Secret, String> {
 }
 
 fn networks(text: &str) -> Result<Guard, String> {
+    cidrs(text).map(|networks| Guard::new(&networks))
+}
+
+fn cidrs(text: &str) -> Result<Vec<IpNet>, String> {
     let parsed: Result<Vec<IpNet>, _> = text.split(',').map(|network| network.trim().parse()).collect();
-    parsed.map(|networks| Guard::new(&networks)).map_err(|_| "networks such as 10.0.0.0/8,127.0.0.0/8,fd00::/8".into())
+    parsed.map_err(|_| "networks such as 10.0.0.0/8,127.0.0.0/8,fd00::/8".into())
 }
 
 fn hosts(text: &str) -> Result<DownloadHosts, String> {
@@ -289,6 +296,18 @@ fn quotas(text: &str) -> Result<Quotas, String> {
         quota.ok_or("reports, at-once or queries, each with = and a number from 1 to 1000, and commas between them")?;
     }
     Ok(quotas)
+}
+
+fn door(problems: &mut Problems, pace: Option<String>, proxies: Option<String>) -> callback::Settings {
+    let usual = callback::Settings::default();
+    callback::Settings {
+        calls_per_second: problems
+            .text("TIDINGS_CALLBACKS_PER_SECOND", pace, |text| whole_number(text, &CALLBACKS_PER_SECOND))
+            .unwrap_or(usual.calls_per_second),
+        trusted_proxies: problems
+            .text("TIDINGS_TRUSTED_PROXIES", proxies, cidrs)
+            .map_or(usual.trusted_proxies, Into::into),
+    }
 }
 
 fn proxy(secret: &Secret) -> Result<Url, String> {

@@ -15,6 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use crate::callback;
 use crate::channel::MailSettings;
 use crate::download::fetch::DownloadHosts;
 use crate::outbound::Guard;
@@ -92,6 +93,15 @@ pub struct Given {
     /// reports, reports that run at once within an hour, and queries
     #[arg(long, env = "TIDINGS_QUOTAS", value_name = "NAME=NUMBER,…")]
     quotas: Option<String>,
+    /// No report is called back more often than so many times a second, in this process; what is above is answered 429: 1
+    /// to 1000000; 1000 when not given
+    #[arg(long, env = "TIDINGS_CALLBACKS_PER_SECOND", value_name = "CALLS")]
+    callbacks_per_second: Option<String>,
+
+    /// Networks of proxies in front of us, such as 10.0.0.0/8: who called is read from their X-Forwarded-For, or Forwarded;
+    /// none when not given
+    #[arg(long, env = "TIDINGS_TRUSTED_PROXIES", value_name = "CIDR,…")]
+    trusted_proxies: Option<String>,
 
     /// HTTP proxy for API, sign-in and downloads; none when not given
     #[arg(long, env = "TIDINGS_PROXY", value_name = "URL", hide_env_values = true)]
@@ -226,6 +236,8 @@ pub struct Settings {
     pub calls_per_second: u32,
     /// How much an account may have at the API.
     pub quotas: Quotas,
+    /// Of the callback door.
+    pub door: callback::Settings,
     /// For API, sign-in and downloads.
     pub proxy: Option<Url>,
     /// For how long what is kept.

@@ -4,95 +4,134 @@
 //! and any body is taken. What is not genuine is answered 404 without touching the database. The token is neither logged nor
 //! recorded, not even where a caller repeats it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
+use super::source;
 use crate::app::App;
 use crate::callback::{Call, MOST_BODY, escaped};
+use crate::db::batch::NotWritten;
 
 const PREFIX: &str = "/callbacks/";
 /// Stands where the token stood in what a caller sent.
 const HIDDEN: &str = "[token]";
+/// So much of a body is read at most, be it kept or not.
+const MOST_READ: usize = 16 * MOST_BODY;
 /// A caller that sends its body more slowly than this is taken at its word so far.
 const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Takes whatever comes below `/callbacks/`.
 pub(super) async fn take(State(app): State<App>, request: Request) -> Response {
-    let path = request.uri().path();
-    let behind = path.strip_prefix(PREFIX).unwrap_or_default();
+    let (head, body) = request.into_parts();
+    let behind = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
     let (token, rest) = behind.split_once('/').map_or((behind, ""), |(token, rest)| (token, rest));
     let Some(report_id) = app.door.report_of(token) else {
         metrics::counter!("tidings_callbacks_total", "verdict" => "forged").increment(1);
         return StatusCode::NOT_FOUND.into_response();
     };
-    match *request.method() {
+    match head.method {
         Method::GET | Method::POST => {}
         Method::HEAD => return StatusCode::OK.into_response(),
         Method::OPTIONS => return (StatusCode::NO_CONTENT, [("allow", "GET, POST, HEAD, OPTIONS")]).into_response(),
         _ => return (StatusCode::METHOD_NOT_ALLOWED, [("allow", "GET, POST, HEAD, OPTIONS")]).into_response(),
     }
-    let call = Call {
-        report_id,
-        method: request.method().to_string(),
-        path: if rest.is_empty() { String::new() } else { hidden(&format!("/{rest}"), token) },
-        query: request.uri().query().map(|query| hidden(query, token)),
-        headers: headers(request.headers(), token),
-        remote_address: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_string()),
-        body: Bytes::new(),
-        body_cut: false,
-    };
     let began = tokio::time::Instant::now();
-    let token = token.to_owned();
-    // Reading and recording go on in a task of their own: a caller that hangs up has still called.
-    let recorded = tokio::spawn(async move {
-        let (body, body_cut) = read(request.into_body()).await;
+    let (verdict, answer) = if app.door.takes(report_id) {
+        let call = Call {
+            report_id,
+            method: head.method.to_string(),
+            path: if rest.is_empty() { String::new() } else { hidden(&format!("/{rest}"), token).into_owned() },
+            query: head.uri.query().map(|query| hidden(query, token).into_owned()),
+            headers: headers(&head.headers, token),
+            remote_address: source(&app, &head),
+            body: Bytes::new(),
+            body_cut: false,
+        };
+        recorded(app, call, body, token.to_owned()).await
+    } else {
+        ("over_the_limit", StatusCode::TOO_MANY_REQUESTS)
+    };
+    metrics::counter!("tidings_callbacks_total", "verdict" => verdict).increment(1);
+    metrics::histogram!("tidings_callback_seconds").record(began.elapsed().as_secs_f64());
+    if answer.is_success() { answer.into_response() } else { (answer, [("retry-after", "1")]).into_response() }
+}
+
+/// Reads and records in a task of its own: a caller that hangs up has still called.
+async fn recorded(app: App, call: Call, body: Body, token: String) -> (&'static str, StatusCode) {
+    let recording = tokio::spawn(async move {
+        let (body, body_cut) = read(body).await;
         let body = without(body, &token);
         app.door.record(Call { body, body_cut, ..call }).await
     });
-    let answer = match recorded.await {
-        Ok(Ok(_)) => StatusCode::OK.into_response(),
-        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "1")]).into_response(),
-    };
-    let verdict = if answer.status().is_success() { "recorded" } else { "not_recorded" };
-    metrics::counter!("tidings_callbacks_total", "verdict" => verdict).increment(1);
-    metrics::histogram!("tidings_callback_seconds").record(began.elapsed().as_secs_f64());
-    answer
+    match recording.await {
+        Ok(Ok(_)) => ("recorded", StatusCode::OK),
+        Ok(Err(NotWritten::Full)) => ("shed", StatusCode::SERVICE_UNAVAILABLE),
+        Ok(Err(NotWritten::Failed)) | Err(_) => ("not_recorded", StatusCode::SERVICE_UNAVAILABLE),
+    }
 }
 
-/// At most 64 KiB; the second value tells whether there was more, or the rest never came.
+fn source(app: &App, head: &Parts) -> Option<String> {
+    let peer = head.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
+    Some(source::of(peer, &head.headers, &app.trusted_proxies).to_string())
+}
+
+/// At most 64 KiB; the second value tells whether there was more, or the rest never came. A little more is read and dropped,
+/// so that the connection can be used again; one with a huge body is closed behind the answer.
 async fn read(body: Body) -> (Bytes, bool) {
     let mut stream = body.into_data_stream();
-    let mut taken = BytesMut::new();
+    let (mut taken, mut came) = (Bytes::new(), 0);
     let whole = async {
         while let Some(chunk) = stream.next().await {
-            let Ok(chunk) = chunk else { return false };
-            let room = MOST_BODY - taken.len();
-            if chunk.len() > room {
-                taken.extend_from_slice(&chunk[..room]);
+            let Ok(mut chunk) = chunk else { return false };
+            came += chunk.len();
+            chunk.truncate(MOST_BODY - taken.len());
+            taken = joined(std::mem::take(&mut taken), chunk);
+            if came > MOST_READ {
                 return false;
             }
-            taken.extend_from_slice(&chunk);
         }
-        true
+        came <= MOST_BODY
     };
     let whole = tokio::time::timeout(BODY_TIMEOUT, whole).await.unwrap_or(false);
-    (taken.freeze(), !whole)
+    (taken, !whole)
 }
 
-fn headers(headers: &HeaderMap, token: &str) -> Vec<(String, String)> {
-    let shown = |value: &[u8]| hidden(&escaped(value).0, token);
-    headers.iter().map(|(name, value)| (name.as_str().to_owned(), shown(value.as_bytes()))).collect()
+/// Nearly every body comes in one chunk and is not copied.
+fn joined(before: Bytes, chunk: Bytes) -> Bytes {
+    if before.is_empty() {
+        return chunk;
+    }
+    let mut all = BytesMut::from(before);
+    all.extend_from_slice(&chunk);
+    all.freeze()
+}
+
+fn headers(headers: &HeaderMap, token: &str) -> String {
+    let all: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), shown(value, token))).collect();
+    serde_json::to_string(&all).expect("texts can be written as JSON")
+}
+
+fn shown<'a>(value: &'a HeaderValue, token: &str) -> Cow<'a, str> {
+    match escaped(value.as_bytes()).0 {
+        Cow::Borrowed(text) => hidden(text, token),
+        Cow::Owned(text) => hidden(&text, token).into_owned().into(),
+    }
 }
 
 /// Proxies add headers with the address that was called, and a body may repeat it.
-fn hidden(text: &str, token: &str) -> String {
-    text.replace(token, HIDDEN)
+fn hidden<'a>(text: &'a str, token: &str) -> Cow<'a, str> {
+    if text.len() < token.len() || !text.contains(token) {
+        return text.into();
+    }
+    text.replace(token, HIDDEN).into()
 }
 
 fn without(body: Bytes, token: &str) -> Bytes {
@@ -108,4 +147,32 @@ fn without(body: Bytes, token: &str) -> Bytes {
     }
     shown.extend_from_slice(rest);
     shown.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_taken_as_far_as_it_came_in_time() {
+        let trickle = stream::repeat(()).then(|()| async {
+            tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+            Ok::<_, std::io::Error>("x")
+        });
+
+        let (taken, is_cut) = read(Body::from_stream(trickle)).await;
+
+        assert_eq!((&taken[..], is_cut), (&b"xxxxxxxxxxx"[..], true));
+    }
+
+    #[tokio::test]
+    async fn an_endless_body_is_not_read_for_ever() {
+        let endless = stream::repeat(()).map(|()| Ok::<_, std::io::Error>(vec![0; 1024]));
+
+        let (taken, is_cut) = read(Body::from_stream(endless)).await;
+
+        assert_eq!((taken.len(), is_cut), (MOST_BODY, true));
+    }
 }

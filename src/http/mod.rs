@@ -12,6 +12,7 @@ mod gate;
 mod health;
 mod public;
 mod serve;
+mod source;
 
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::app::App;
+
+pub use serve::accept;
 
 /// The whole body of a request must be there by then; the callback door takes what came in a shorter time.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -53,7 +56,8 @@ pub async fn serve(app: App, listeners: Listeners, stop: CancellationToken) {
     match listeners.admin {
         None => serve::accept(listeners.main, router(app), stop).await,
         Some(admin) => {
-            let world = serve::accept(listeners.main, finish(world(), app.clone()), stop.clone());
+            let world =
+                serve::accept(listeners.main, finish(world(), app.clone()).merge(door(app.clone())), stop.clone());
             let inside = inside(app.clone()).route("/healthz", get(health::live));
             let inside = serve::accept(admin, finish(inside, app), stop);
             tokio::join!(world, inside);
@@ -63,7 +67,7 @@ pub async fn serve(app: App, listeners: Listeners, stop: CancellationToken) {
 
 /// Everything at one address.
 pub fn router(app: App) -> Router {
-    finish(world().merge(inside(app.clone())), app)
+    finish(world().merge(inside(app.clone())), app.clone()).merge(door(app))
 }
 
 /// The OpenAPI document, as JSON.
@@ -71,9 +75,13 @@ pub fn openapi() -> String {
     api::document().to_pretty_json().expect("the document is made of plain values")
 }
 
+/// The callback door, without the layers around the rest: it bounds what it reads by itself, and each layer costs.
+fn door(app: App) -> Router {
+    Router::new().route("/callbacks/{*rest}", any(callback::take)).with_state(app)
+}
+
 fn world() -> Router<App> {
     Router::new()
-        .route("/callbacks/{*rest}", any(callback::take).layer(DefaultBodyLimit::disable()))
         .route("/files/{signed}", get(public::shared))
         .route("/unsubscribe/{signed}", get(public::ask_unsubscribe).post(public::unsubscribe))
         .route("/healthz", get(health::live))

@@ -64,11 +64,6 @@ pub(super) struct Outcome {
     pub(super) found: bool,
 }
 
-/// Adds calls to reports and makes their checks due, in the caller's transaction. Tells which reports there are.
-pub async fn called(conn: &mut PgConnection, calls: &[(ReportId, i64)], now: DateTime<Utc>) -> Stored<Vec<ReportId>> {
-    checks::called(conn, calls, now).await
-}
-
 /// Makes a check due because somebody asks.
 pub async fn ask(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
     checks::expect(conn, id, true, now).await

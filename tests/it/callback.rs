@@ -214,22 +214,6 @@ async fn the_token_rests_nowhere_even_when_the_caller_repeats_it() {
 }
 
 #[tokio::test]
-async fn a_thousand_calls_at_once_are_all_recorded_and_lead_to_a_handful_of_questions() {
-    let scene = Scene::start().await;
-    let asked = scene.it.questions();
-    let client = client();
-
-    let calls = (0..1000).map(|_| client.post(&scene.address).send());
-    let answers = futures_util::future::join_all(calls).await;
-    scene.it.drain().await;
-
-    assert!(answers.iter().all(|answer| answer.as_ref().unwrap().status() == 200));
-    assert_eq!(scene.it.number("select count(*) from callbacks").await, 1000);
-    let questions = scene.it.questions() - asked;
-    assert!((1..=12).contains(&questions), "{questions} questions");
-}
-
-#[tokio::test]
 async fn a_call_answers_without_waiting_for_the_api() {
     let scene = Scene::start().await;
     let asked = scene.it.sandbox.world.counts().api_requests;

@@ -46,6 +46,8 @@ async fn all_wrong_settings_are_told_at_once_and_no_secret_with_them() {
         ("TIDINGS_DOWNLOAD_HOSTS", "https://blob"),
         ("TIDINGS_CALLS_PER_SECOND", "0"),
         ("TIDINGS_QUOTAS", "reports=60,cats=2"),
+        ("TIDINGS_CALLBACKS_PER_SECOND", "many"),
+        ("TIDINGS_TRUSTED_PROXIES", "10.0.0.0/8,nginx"),
         ("TIDINGS_PROXY", "ann:hunter22@proxy"),
         ("TIDINGS_LOG", "tidings=loud"),
     ];
@@ -105,12 +107,15 @@ fn right_settings_are_taken_as_they_were_meant() {
         "--allow-networks=10.0.0.0/8, fd00::/8",
         "--proxy=http://ann:secret@proxy:3128",
         "--quotas=at-once=7, reports=60",
+        "--callbacks-per-second=20",
+        "--trusted-proxies=10.0.0.0/8, fd00::/8",
     ])
     .unwrap();
 
     assert_eq!((settings.listen.port(), settings.admin_listen.unwrap().port()), (80, 81));
     assert_eq!(settings.archive.as_deref(), Some(Path::new("/srv/my archive")));
     assert!(matches!(&settings.database, Database::Given(options) if options.get_host() == "db"));
+    assert_eq!((settings.door.calls_per_second, settings.door.trusted_proxies.len()), (20, 2));
     assert!(settings.keyring.is_some() && settings.mail.is_some() && settings.admin_key.is_some());
     assert!(settings.guard.check(&"http://10.1.2.3/".parse().unwrap()).is_ok());
     assert!(settings.guard.check(&"http://192.168.0.1/".parse().unwrap()).is_err());

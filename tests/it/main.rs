@@ -13,6 +13,7 @@ mod coverage;
 mod dashboard;
 mod dataset;
 mod demo;
+mod door;
 mod download;
 mod embedded;
 mod execution;

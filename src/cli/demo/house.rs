@@ -13,6 +13,7 @@ use url::Url;
 use super::show::Show;
 use super::store;
 use crate::app::{self, App};
+use crate::callback;
 use crate::channel::MailSettings;
 use crate::cli::database::Server;
 use crate::cli::{home, say};
@@ -77,6 +78,7 @@ impl House {
             calls_per_second: 1000,
             quotas: Quotas::default(),
             keep: Keep::default(),
+            door: callback::Settings::default(),
             // With an empty database there is nothing that an older key would have to open.
             keyring: Keyring::parse(&Keyring::generate())?,
             admin_key: None,

@@ -13,39 +13,6 @@ pub(super) async fn insert(conn: &mut PgConnection, id: ReportId) -> Stored<()> 
     Ok(())
 }
 
-/// Adds calls to checks and makes them due. Rows are locked in the order of their ids, so that two batches never wait for
-/// each other in a circle. Tells which of the reports there are.
-pub(in super::super) async fn called(
-    conn: &mut PgConnection,
-    calls: &[(ReportId, i64)],
-    now: DateTime<Utc>,
-) -> Stored<Vec<ReportId>> {
-    let ids: Vec<uuid::Uuid> = calls.iter().map(|(id, _)| id.0).collect();
-    let counts: Vec<i64> = calls.iter().map(|(_, count)| *count).collect();
-    let known = sqlx::query_scalar!(
-        r#"with called as (
-               select * from unnest($1::uuid[], $2::bigint[]) as called (report_id, calls)
-           ), locked as (
-               select checks.report_id from checks
-               where checks.report_id = any($1)
-               order by checks.report_id
-               for update
-           )
-           update checks
-           set calls = checks.calls + called.calls, due_at = least(checks.due_at, $3), expected_since = $3, tries = 0
-           from called
-           join locked using (report_id)
-           where checks.report_id = called.report_id
-           returning checks.report_id as "report_id: ReportId""#,
-        &ids,
-        &counts,
-        now
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(known)
-}
-
 /// Makes a run of a report expected from now on.
 pub(in super::super) async fn expect(
     conn: &mut PgConnection,

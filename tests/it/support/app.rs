@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidings::app::{App, Settings};
+use tidings::callback;
 use tidings::channel::MailSettings;
 use tidings::clock::Clock;
 use tidings::download::fetch::DownloadHosts;
@@ -47,11 +48,24 @@ impl TestApp {
 
     /// Starts with settings of the sandbox changed.
     pub(crate) async fn with(change: impl FnOnce(&mut sandbox::Settings)) -> Self {
-        Self::on(fresh().await, change).await
+        Self::make(fresh().await, change, callback::Settings::default()).await
     }
 
     /// Starts on a database of the test's own.
     pub(crate) async fn on(database: TestDatabase, change: impl FnOnce(&mut sandbox::Settings)) -> Self {
+        Self::make(database, change, callback::Settings::default()).await
+    }
+
+    /// Starts with other settings of the callback door.
+    pub(crate) async fn with_door(door: callback::Settings) -> Self {
+        Self::make(fresh().await, |_| {}, door).await
+    }
+
+    async fn make(
+        database: TestDatabase,
+        change: impl FnOnce(&mut sandbox::Settings),
+        door: callback::Settings,
+    ) -> Self {
         let clock = Clock::set_at(beginning());
         let mut settings = sandbox::Settings {
             ticking: false,
@@ -73,6 +87,7 @@ impl TestApp {
             calls_per_second: 1000,
             quotas: Quotas::default(),
             keep: Keep::default(),
+            door,
             keyring: Keyring::parse(&Keyring::generate()).unwrap(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
             local_key: None,
@@ -100,6 +115,7 @@ impl TestApp {
             calls_per_second: 1000,
             quotas: Quotas::default(),
             keep: Keep::default(),
+            door: callback::Settings::default(),
             download_hosts: DownloadHosts::default(),
             keyring: self.app.keyring.clone(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
