@@ -175,12 +175,21 @@ async fn events_are_followed_from_a_number_on_until_nobody_reads() {
     assert_eq!(ended.code(), Some(0));
 }
 
+/// What a service says to whoever shows no key.
+fn unauthorized() -> Response<Body> {
+    let problem = json!({ "type": "urn:tidings:problem:unauthorized", "title": "Unauthorized", "status": 401 });
+    Response::builder().status(401).body(Body::from(problem.to_string())).unwrap()
+}
+
 /// A service whose account is signed in to: waiting at first, then in this state.
 async fn signing_in(state: &'static str) -> Server {
     let asked = std::sync::Arc::new(AtomicUsize::new(0));
     Server::start(move |taken| {
         let asked = asked.clone();
         async move {
+            if taken.header("authorization").is_empty() {
+                return unauthorized();
+            }
             let answer = if taken.uri.path().ends_with("/sign-in") {
                 let begun = taken.method == Method::POST || asked.fetch_add(1, Ordering::SeqCst) == 0;
                 json!({ "state": if begun { "waiting" } else { state }, "user_code": "ABCD-EFGH",
@@ -215,13 +224,16 @@ async fn a_sign_in_shows_the_code_and_waits_for_its_end() {
         );
         assert!(if code == 0 { ended.out == said } else { ended.err.contains(said) }, "{}{}", ended.out, ended.err);
         let begun = service.taken().iter().filter(|taken| taken.method == Method::POST).count();
-        assert_eq!((begun, service.taken().len()), (1, 4));
+        assert_eq!((begun, service.taken().len()), (1, 5));
     }
 }
 
 #[tokio::test]
 async fn reports_that_exist_at_the_api_are_listed_and_taken_over() {
     let service = Server::start(|taken| async move {
+        if taken.header("authorization").is_empty() {
+            return unauthorized();
+        }
         let answer = match (taken.method.as_str(), taken.uri.path()) {
             ("GET", "/api/v1/accounts") => json!({ "items": [{ "id": "a1", "name": "Contoso" }], "next_cursor": null }),
             ("GET", "/api/v1/accounts/a1/reports") => {
@@ -272,4 +284,55 @@ async fn what_is_asked_again_after_a_lost_answer_is_done_once() {
 
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert_eq!(app.list("/subscriptions").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_subscription_is_made_with_an_endpoint_that_is_named_and_goes_nowhere_else() {
+    let app = TestApp::start().await;
+    let hook = app.sandbox.url().join("/catch/slack/T0/B0/s3cret-hook").unwrap();
+    let add = ["subscription", "add", "Sales", "--channel", "slack", "--endpoint", "env:HOOK"];
+
+    let made = ended(command(app.url.as_str(), &add).env("HOOK", hook.as_str())).await;
+    let unset = ask(&app, &add).await;
+
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    assert_eq!(app.list("/subscriptions").await[0]["endpoint"]["channel"], "slack");
+    assert_eq!(unset.code, Some(1));
+    assert!(unset.err.contains("endpoint.url: HOOK is not set"), "{}", unset.err);
+    assert!(!format!("{}{}{}", made.out, made.err, unset.err).contains("s3cret-hook"));
+    let changed = ["subscription", "change", "Sales", "--endpoint", hook.as_str()];
+    asked(&app, &changed).await;
+}
+
+#[tokio::test]
+async fn a_stranger_gets_no_key_and_its_answer_is_no_success() {
+    for status in [200, 204, 401, 404, 500] {
+        let stranger = Server::answering(status).await;
+
+        let add = ["subscription", "add", "Ann", "--channel", "email", "--to", "a@example.com"];
+        let ended = ended(&mut command(stranger.url.as_str(), &add)).await;
+
+        assert_eq!(ended.code, Some(1), "{status}: {}", ended.out);
+        assert!(ended.err.contains("this is no tidings service") && ended.err.contains("TIDINGS_URL"), "{}", ended.err);
+        assert!(stranger.taken().iter().all(|taken| taken.header("authorization").is_empty()));
+    }
+    let open = ended(&mut command("http://93.184.215.14/", &["status"])).await;
+    assert!(open.err.contains("must be an https address"), "{}", open.err);
+}
+
+#[tokio::test]
+async fn an_answer_without_the_shape_of_ours_is_no_success() {
+    for body in ["", "\"fine\"", "[]", "<html>"] {
+        let service = Server::start(move |taken| async move {
+            if taken.header("authorization").is_empty() { unauthorized() } else { Response::new(Body::from(body)) }
+        })
+        .await;
+
+        for arguments in [&["status"][..], &["account", "list"], &["report", "there"]] {
+            let ended = ended(&mut command(service.url.as_str(), arguments)).await;
+
+            assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{body}");
+            assert!(ended.err.contains("answered something unexpected"), "{}", ended.err);
+        }
+    }
 }
