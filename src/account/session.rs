@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -109,7 +109,7 @@ impl Sessions {
         F: Future<Output = Result<T, insights::Error>>,
     {
         if store::is_blocked(account, self.clock.now()) {
-            return Err(CallError::Waiting("it is to be left alone for a while".into()));
+            return Err(CallError::Waiting(left_alone(account)));
         }
         let mut held = self.token(account, None).await?;
         let mut answer = ask(self.api(account, held.access.clone())).await;
@@ -202,4 +202,11 @@ impl Sessions {
         self.wake.hint(Topic::Events);
         Ok(())
     }
+}
+
+/// Until when the account makes no call, and why.
+fn left_alone(account: &Account) -> String {
+    let until = account.blocked_until.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default();
+    let why = if account.failures > 0 { "Microsoft did not answer" } else { "Microsoft asked for a pause" };
+    format!("no call before {until}, because {why}")
 }

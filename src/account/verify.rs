@@ -41,6 +41,8 @@ impl Sessions {
             }
             Err(CallError::Store(error)) => return Err(error.into()),
             Err(error) => {
+                // A token that led to that was none.
+                verified.token &= !matches!(error, CallError::Waiting(_));
                 let refused = matches!(&error, CallError::Api(insights::Error::Refused { status: 403, .. }));
                 verified.role = if refused { Some(missing(&account)) } else { None };
                 verified.problem = Some(error.to_string());

@@ -137,6 +137,11 @@ impl Failed {
 }
 
 impl Refusal {
+    /// What was wrong, field by field; nothing where that was not it.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.problem.errors.iter().map(|wrong| (wrong.field.as_str(), wrong.message.as_str()))
+    }
+
     fn read(status: StatusCode, body: &[u8]) -> Self {
         Self { status, problem: serde_json::from_slice(body).unwrap_or_default() }
     }

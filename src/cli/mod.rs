@@ -5,6 +5,7 @@ mod ask;
 mod client;
 mod database;
 mod demo;
+mod given;
 mod home;
 mod migrate;
 mod openapi;

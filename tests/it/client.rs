@@ -133,7 +133,8 @@ async fn a_report_goes_through_its_life_by_command() {
     assert_eq!(subscription["report_ids"], json!([retired]));
     assert_eq!(status, 204);
     let gone = ask(&app, &["report", "check", "Daily"]).await;
-    assert!(gone.err.contains("there is no report \"Daily\""), "{}", gone.err);
+    assert!(gone.err.contains("a report that is retired can't be checked"), "{}", gone.err);
+    assert!(asked(&app, &["report", "show", "Contoso/Daily"]).await.contains("state\tretired"));
     asked(&app, &["subscription", "remove", "Ann"]).await;
     assert!(app.list("/subscriptions").await.is_empty());
 }
@@ -335,4 +336,33 @@ async fn an_answer_without_the_shape_of_ours_is_no_success() {
             assert!(ended.err.contains("answered something unexpected"), "{}", ended.err);
         }
     }
+}
+
+#[tokio::test]
+async fn a_name_that_two_accounts_have_is_told_with_them_and_may_be_given_with_one() {
+    let app = TestApp::start().await;
+    app.account().await;
+    app.marketplace_account().await;
+    for (account, query) in
+        [("Contoso", "SELECT Month FROM OfficeUsage"), ("Marketplace", "SELECT OrderId FROM ISVOrder")]
+    {
+        asked(&app, &["query", "add", "Same", query, "--account", account]).await;
+        let query = format!("{account}/Same");
+        asked(&app, &["report", "add", "Same", "--query", &query, "--interval-hours", "24"]).await;
+    }
+
+    let unclear = ask(&app, &["report", "show", "Same"]).await;
+    let clear: Value =
+        serde_json::from_str(&asked(&app, &["report", "show", "Marketplace/Same", "--json"]).await).unwrap();
+    let query = ask(&app, &["query", "remove", "Same"]).await;
+    let unknown = ask(&app, &["query", "remove", "Nothing"]).await;
+
+    let ids: Vec<String> =
+        app.list("/reports").await.iter().map(|report| report["id"].as_str().unwrap().to_owned()).collect();
+    let listed = format!("\"Marketplace/Same\" ({}), \"Contoso/Same\" ({})", ids[0], ids[1]);
+    assert!(unclear.err.contains(&listed), "{}", unclear.err);
+    assert_eq!((&clear["name"], &clear["id"]), (&json!("Same"), &json!(ids[0])));
+    assert!(query.err.contains("\"Contoso/Same\" (") && query.err.contains("\"Marketplace/Same\" ("), "{}", query.err);
+    assert!(unknown.err.contains("`tidings query list --account \"Contoso\"`"), "{}", unknown.err);
+    asked(&app, &["query", "list", "--account", "Contoso"]).await;
 }
