@@ -4,13 +4,15 @@ use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::app::{ADMIN_KEY, TestApp};
 use crate::support::command::{Ended, ended, tidings};
-use crate::support::server::Server;
+use crate::support::scene::HOUR;
+use crate::support::server::{Server, hand_on};
 
 const EXAMPLE: &str = include_str!("../../deploy/tidings.example.yaml");
 const SECRETS: [(&str, &str); 2] =
@@ -38,9 +40,13 @@ impl Desk {
     }
 
     async fn apply_with(&self, text: &str, flags: &[&str], secrets: &[(&str, &str)]) -> Ended {
+        self.apply_at(self.app.url.as_str(), text, flags, secrets).await
+    }
+
+    async fn apply_at(&self, url: &str, text: &str, flags: &[&str], secrets: &[(&str, &str)]) -> Ended {
         let done = Cell::new(false);
         let run = async {
-            let ended = apply(self.folder.path(), self.app.url.as_str(), text, flags, secrets).await;
+            let ended = apply(self.folder.path(), url, text, flags, secrets).await;
             done.set(true);
             ended
         };
@@ -181,14 +187,26 @@ async fn a_text_that_a_report_has_no_more_leaves_nothing_behind() {
 #[tokio::test]
 async fn what_fails_in_the_middle_leaves_what_is_done_and_the_next_run_goes_on() {
     let desk = Desk::new().await;
-    let wrong = desk.example().replace("interval_hours: 168", "interval_hours: 3");
+    let service = desk.app.url.clone();
+    let between = Server::start(move |taken| {
+        let service = service.clone();
+        async move {
+            let is_it = taken.method == "POST" && taken.uri.path() == "/api/v1/reports";
+            if is_it && String::from_utf8_lossy(&taken.body).contains("Azure usage") {
+                let problem = r#"{"title": "Conflict", "detail": "not today"}"#;
+                return Response::builder().status(409).body(Body::from(problem)).unwrap();
+            }
+            let (status, body) = hand_on(&service, &taken).await;
+            Response::builder().status(status).body(body.into()).unwrap()
+        }
+    })
+    .await;
 
-    let failed = desk.apply(&wrong, &[]).await;
+    let failed = desk.apply_at(between.url.as_str(), &desk.example(), &[], &SECRETS).await;
 
     assert_eq!(failed.code, Some(1));
     assert!(failed.out.contains("made     report Contoso/Office usage, daily"), "{}", failed.out);
-    for part in ["report Contoso/Azure usage, weekly was not made", "5 of 11 steps are done", "interval_hours: must be"]
-    {
+    for part in ["report Contoso/Azure usage, weekly was not made", "5 of 11 steps are done", "Conflict: not today"] {
         assert!(failed.err.contains(part), "{part} is missing in {}", failed.err);
     }
     assert_eq!(desk.names("reports").await, ["Office usage, daily"]);
@@ -348,6 +366,130 @@ reports:
         assert!(ended.err.contains(line), "{line} is missing in\n{}", ended.err);
     }
     assert!(!ended.err.contains("plain-s3cret"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn what_the_service_knows_to_be_wrong_is_told_with_its_place_before_anything_is_done() {
+    let desk = Desk::new().await;
+    desk.app.account().await;
+    let file = "\
+accounts:
+  - {name: New, program: mpn, tenant_id: a b, client_id: c, grant: refresh_token}
+queries:
+  - {name: Wrong, account: Contoso, query: SELECT Mont FROM OfficeUsage}
+reports:
+  - {name: Often, account: Contoso, interval_hours: 2, select: SELECT Month FROM OfficeUsage}
+  - {name: Column, account: Contoso, interval_hours: 24, select: SELECT Colour FROM OfficeUsage}
+  - {name: Named, account: Contoso, interval_hours: 24, query: Wrong}
+  - {name: Past, account: New, execute_now: true, start_at: 2020-01-01T00:00:00Z, select: SELECT Month FROM OfficeUsage}
+subscriptions:
+  - {name: Ann, endpoint: {channel: email, to: nobody}, reports: [Named]}
+";
+
+    for flags in [&["--dry-run"][..], &[]] {
+        let ended = desk.apply(file, flags).await;
+
+        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
+        let expected = [
+            "error: 6 things are wrong with tidings.yaml; nothing was changed",
+            "tidings.yaml:2: accounts[0] \"New\".tenant_id: must",
+            "tidings.yaml:4: queries[0] \"Wrong\".query: ",
+            "tidings.yaml:6: reports[0] \"Often\".interval_hours: must be",
+            "tidings.yaml:7: reports[1] \"Column\".select: ",
+            "tidings.yaml:9: reports[3] \"Past\".start_at: ",
+            "tidings.yaml:11: subscriptions[0] \"Ann\".endpoint.to: ",
+        ];
+        for line in expected {
+            assert!(ended.err.contains(line), "{line} is missing in\n{}", ended.err);
+        }
+    }
+    assert_eq!(desk.app.number("select count(*) from accounts").await, 1);
+    assert_eq!(desk.app.number("select count(*) from queries").await, 0);
+}
+
+#[tokio::test]
+async fn a_change_that_the_service_knows_to_be_wrong_is_told_before_anything_is_done() {
+    let desk = Desk::new().await;
+    desk.apply(&desk.example(), &[]).await;
+    let before = desk.everything().await;
+    let wrong = desk
+        .example()
+        .replace("interval_hours: 168", "interval_hours: 3")
+        .replace("to: ann@example.com", "to: ann")
+        .replace("program: cmp", "program: mpn")
+        .replace("SELECT OrderId,", "SELECT OrderIt,");
+
+    let ended = desk.apply(&wrong, &[]).await;
+
+    for part in [
+        "4 things are wrong",
+        "weekly\".interval_hours: ",
+        "\"Ann\".endpoint.to: ",
+        ".program: can't be changed",
+        "queries[1] \"Orders\".query: ",
+    ] {
+        assert!(ended.err.contains(part), "{part} is missing in\n{}", ended.err);
+    }
+    assert_eq!(desk.everything().await, before);
+}
+
+#[tokio::test]
+async fn every_run_that_a_change_costs_is_told_before_and_after() {
+    let desk = Desk::new().await;
+    desk.apply(&desk.example(), &[]).await;
+    desk.app.after(HOUR).await;
+    let changed = desk
+        .example()
+        .replace("SELECT CustomerName, Month, MonthlyActiveUsers", "SELECT Month, MonthlyActiveUsers")
+        .replace("SELECT CustomerName, Month, ServiceName", "SELECT Month, ServiceName");
+
+    let dry = desk.apply(&changed, &["--dry-run"]).await;
+    let done = desk.apply(&changed, &[]).await;
+
+    let lost = "the run of 2026-01-05T12:21:00Z will not happen";
+    assert!(dry.out.contains(&format!("      ! Office usage, daily: {lost}")), "{}\n{}", dry.out, dry.err);
+    assert!(dry.out.contains(&format!("      ! {lost}")), "{}", dry.out);
+    assert_eq!((dry.out.matches(lost).count(), done.out.matches(lost).count()), (2, 4), "{}", done.out);
+}
+
+#[tokio::test]
+async fn what_is_not_well_is_told_where_there_is_nothing_to_do() {
+    let desk = Desk::new().await;
+    desk.apply(&desk.example(), &[]).await;
+    for change in [
+        "update accounts set state = 'sign_in_required', sign_in_since = created_at where name = 'Contoso'",
+        "update reports set state = 'rejected', last_failure = 'no more today' where name = 'Orders'",
+        "update reports set drift = '[]', drift_since = created_at where name = 'Azure usage, weekly'",
+    ] {
+        sqlx::query(change).execute(&desk.app.database.pool).await.unwrap();
+    }
+
+    let ended = desk.apply(&desk.example(), &[]).await;
+
+    let expected = "Nothing to do: 11 as they shall be.\n\
+        \x20 !  Contoso must sign in: tidings account sign-in \"Contoso\"\n\
+        \x20 !  Azure usage, weekly was changed there by somebody: tidings report drift \"Contoso/Azure usage, weekly\" shows how\n\
+        \x20 !  Orders was rejected: no more today\n";
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), expected), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_wrong_is_told_in_the_words_of_who_wrote_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, told) in [
+        ("reports: []\nreports: []\n", "tidings.yaml:2: the file: duplicate mapping key: reports"),
+        ("reports: {name: R}\n", "the file: expected a list"),
+        ("reports: [Daily]\n", "reports[0]: invalid type: string \"Daily\", expected fields with their values"),
+        (
+            "reports:\n  - {name: R, account: A, start_at: soon, select: x}\n",
+            "reports[0] \"R\".start_at: must be a time such as 2026-01-31T06:00:00Z (RFC 3339)",
+        ),
+    ] {
+        let ended = apply(folder.path(), "http://127.0.0.1:1", file, &[], &[]).await;
+
+        assert!(ended.err.contains(told), "{told} is missing in {}", ended.err);
+        assert!(!ended.err.contains("Policy"), "{}", ended.err);
+    }
 }
 
 #[tokio::test]

@@ -366,3 +366,42 @@ async fn a_name_that_two_accounts_have_is_told_with_them_and_may_be_given_with_o
     assert!(unknown.err.contains("`tidings query list --account \"Contoso\"`"), "{}", unknown.err);
     asked(&app, &["query", "list", "--account", "Contoso"]).await;
 }
+
+#[tokio::test]
+async fn a_wrong_argument_is_told_with_what_was_expected() {
+    let time = "a time such as 2026-01-31T06:00:00Z";
+    for (arguments, told) in [
+        (&["report", "change", "Daily", "--start-at", "tomorrow"][..], &[time][..]),
+        (&["account", "change", "Contoso", "--client-secret-expires-at", "soon"], &[time]),
+        (&["sandbox", "--now", "noon"], &[time]),
+        (&["execution", "show", "abc"], &["expected an id such as 019b"]),
+        (&["report", "add", "Daily", "--interval-hours", "24"], &["--query", "--select"]),
+        (&["file", "get"], &["--report", "ID"]),
+    ] {
+        let ended = ended(&mut tidings(arguments)).await;
+
+        assert_eq!(ended.code, Some(2), "{arguments:?}");
+        assert!(told.iter().all(|part| ended.err.contains(part)), "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_finds_nothing_to_show_says_so_in_a_sentence() {
+    let app = TestApp::start().await;
+    app.registered().await;
+    let query =
+        app.list(&format!("/accounts/{}/queries", app.list("/accounts").await[0]["id"].as_str().unwrap())).await;
+    let query = query[0]["name"].as_str().unwrap();
+
+    let never = asked(&app, &["report", "drift", "Daily usage"]).await;
+    let fresh = asked(&app, &["report", "drift", "Daily usage", "--fresh"]).await;
+    let same = asked(&app, &["account", "compare", "Contoso", "--program", "mpn"]).await;
+    let checked = asked(&app, &["report", "check", "Daily usage"]).await;
+    let used = ask(&app, &["query", "remove", query]).await;
+
+    assert_eq!(never, "The report \"Daily usage\" was never compared; --fresh compares it now.\n");
+    assert!(fresh.starts_with("The report \"Daily usage\" is as it shall be, compared 2026-01-05T"), "{fresh}");
+    assert_eq!(same, "The account \"Contoso\" has all that was given.\n");
+    assert!(checked.contains("`tidings execution list --report \"Daily usage\"`"), "{checked}");
+    assert!(used.err.contains("the query is used by \"Daily usage\" (registered)"), "{}", used.err);
+}
