@@ -56,7 +56,9 @@ impl Show {
                         let (old, new) = (say::clean(&change.old), say::clean(&change.new));
                         say::line(&format!("      {}: {old} → {new}", change.field));
                     }
-                    warnings.iter().for_each(|what| say::line(&format!("      ! {}", say::clean(what))));
+                    for warning in warnings {
+                        say::line(&format!("      ! {}", say::clean(warning)));
+                    }
                 }
                 Act::Remove { .. } => self.line('-', &what),
                 Act::Leave { because, .. } => say::line(&format!("  ?  {what}  (not in the file: {because})")),
