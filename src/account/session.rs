@@ -104,7 +104,20 @@ impl Sessions {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    pub(super) async fn ask<T, F>(&self, account: &Account, ask: impl Fn(Api) -> F) -> Result<T, CallError>
+    async fn ask<T, F>(&self, account: &Account, ask: impl Fn(Api) -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, insights::Error>>,
+    {
+        self.ask_telling(account, &mut false, ask).await
+    }
+
+    /// The same; tells also where it fails whether the sign-in gives a token: one that was held may be revoked.
+    pub(super) async fn ask_telling<T, F>(
+        &self,
+        account: &Account,
+        has_token: &mut bool,
+        ask: impl Fn(Api) -> F,
+    ) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, insights::Error>>,
     {
@@ -112,9 +125,12 @@ impl Sessions {
             return Err(CallError::Waiting(left_alone(account)));
         }
         let mut held = self.token(account, None).await?;
+        *has_token = true;
         let mut answer = ask(self.api(account, held.access.clone())).await;
         if matches!(answer, Err(insights::Error::Unauthorized(_) | insights::Error::SignInRequired(_))) {
+            *has_token = false;
             held = self.token(account, Some(&held.access)).await?;
+            *has_token = true;
             answer = ask(self.api(account, held.access.clone())).await;
         }
         match answer {

@@ -41,8 +41,6 @@ impl Sessions {
             }
             Err(CallError::Store(error)) => return Err(error.into()),
             Err(error) => {
-                // A token that led to that was none.
-                verified.token &= !matches!(error, CallError::Waiting(_));
                 let refused = matches!(&error, CallError::Api(insights::Error::Refused { status: 403, .. }));
                 verified.role = if refused { Some(missing(&account)) } else { None };
                 verified.problem = Some(error.to_string());
@@ -52,11 +50,7 @@ impl Sessions {
     }
 
     async fn probe(&self, account: &Account, has_token: &mut bool) -> Result<Probe, CallError> {
-        if !store::is_blocked(account, self.clock.now()) {
-            self.token(account, None).await?;
-            *has_token = true;
-        }
-        self.ask(account, |api| async move { api.probe().await }).await
+        self.ask_telling(account, has_token, |api| async move { api.probe().await }).await
     }
 }
 
