@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -104,17 +104,33 @@ impl Sessions {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    pub(super) async fn ask<T, F>(&self, account: &Account, ask: impl Fn(Api) -> F) -> Result<T, CallError>
+    async fn ask<T, F>(&self, account: &Account, ask: impl Fn(Api) -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, insights::Error>>,
+    {
+        self.ask_telling(account, &mut false, ask).await
+    }
+
+    /// The same; tells also where it fails whether the sign-in gives a token: one that was held may be revoked.
+    pub(super) async fn ask_telling<T, F>(
+        &self,
+        account: &Account,
+        has_token: &mut bool,
+        ask: impl Fn(Api) -> F,
+    ) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, insights::Error>>,
     {
         if store::is_blocked(account, self.clock.now()) {
-            return Err(CallError::Waiting("it is to be left alone for a while".into()));
+            return Err(CallError::Waiting(left_alone(account)));
         }
         let mut held = self.token(account, None).await?;
+        *has_token = true;
         let mut answer = ask(self.api(account, held.access.clone())).await;
         if matches!(answer, Err(insights::Error::Unauthorized(_) | insights::Error::SignInRequired(_))) {
+            *has_token = false;
             held = self.token(account, Some(&held.access)).await?;
+            *has_token = true;
             answer = ask(self.api(account, held.access.clone())).await;
         }
         match answer {
@@ -202,4 +218,11 @@ impl Sessions {
         self.wake.hint(Topic::Events);
         Ok(())
     }
+}
+
+/// Until when the account makes no call, and why.
+fn left_alone(account: &Account) -> String {
+    let until = account.blocked_until.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default();
+    let why = if account.failures > 0 { "Microsoft did not answer" } else { "Microsoft asked for a pause" };
+    format!("no call before {until}, because {why}")
 }

@@ -50,11 +50,7 @@ impl Sessions {
     }
 
     async fn probe(&self, account: &Account, has_token: &mut bool) -> Result<Probe, CallError> {
-        if !store::is_blocked(account, self.clock.now()) {
-            self.token(account, None).await?;
-            *has_token = true;
-        }
-        self.ask(account, |api| async move { api.probe().await }).await
+        self.ask_telling(account, has_token, |api| async move { api.probe().await }).await
     }
 }
 

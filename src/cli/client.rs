@@ -2,20 +2,24 @@
 //!
 //! What it can't do is told with what to do about it. Each `POST` has an idempotency key of its own, so that one whose
 //! answer was lost on the way can be sent again and is done once all the same.
+//!
+//! The key goes to nobody who has not answered a question without it as this service does, and by plain http only within
+//! private networks: a wrong address is no reason to give it away.
 
 use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::header::HeaderName;
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::config::Reach;
-use crate::outbound::{Guard, Outbound, describe, read_bounded};
+use crate::outbound::{Guard, Outbound, Refused, describe, read_bounded};
 use crate::secret::{Secret, random_token};
 
 /// A query that is tried may take two minutes, and so may what waits for Microsoft.
@@ -25,6 +29,21 @@ const MAX_ANSWER: usize = 32 * 1024 * 1024;
 const PAGE: usize = 200;
 /// …and no further than this.
 const MOST_PAGES: usize = 100;
+/// Where plain http may lead: this machine, its network, containers beside it.
+const PRIVATE: [&str; 8] = [
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",
+    "100.64.0.0/10",
+    "::1/128",
+    "fc00::/7",
+];
+/// What the service says to whoever shows no key.
+const UNAUTHORIZED: &str = "urn:tidings:problem:unauthorized";
+/// Whoever is there says so soon.
+const MEETING: Duration = Duration::from_secs(20);
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The admin API at one address, with a key.
@@ -34,6 +53,8 @@ pub(super) struct Client {
     url: Url,
     base: Url,
     key: Secret,
+    /// Set once the service has shown itself to be one.
+    met: OnceCell<()>,
 }
 
 /// Why something was not done.
@@ -46,6 +67,22 @@ pub(super) enum Failed {
         url: Url,
         /// What came instead.
         what: String,
+    },
+    /// The key would be readable on its way.
+    #[error("{url} may not be asked: it {why}. Set TIDINGS_URL to the service's https address")]
+    Unsafe {
+        /// Where it was to go.
+        url: Url,
+        /// Why it does not.
+        why: Refused,
+    },
+    /// Somebody else is there. Shown no key.
+    #[error("this is no tidings service: {url} answered {status}; set TIDINGS_URL to where the service runs")]
+    Stranger {
+        /// Where it was looked for.
+        url: Url,
+        /// What came instead.
+        status: StatusCode,
     },
     /// The key is not one of that service.
     #[error(
@@ -74,6 +111,7 @@ pub(super) struct Refusal {
 
 #[derive(Debug, Default, Deserialize)]
 struct Problem {
+    r#type: Option<String>,
     title: Option<String>,
     detail: Option<String>,
     #[serde(default)]
@@ -92,7 +130,18 @@ struct Page<T> {
     next_cursor: Option<String>,
 }
 
+impl Failed {
+    fn unexpected(method: &Method, path: &str) -> Self {
+        Self::Unexpected(format!("{method} /api/v1/{path}"))
+    }
+}
+
 impl Refusal {
+    /// What was wrong, field by field; nothing where that was not it.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.problem.errors.iter().map(|wrong| (wrong.field.as_str(), wrong.message.as_str()))
+    }
+
     fn read(status: StatusCode, body: &[u8]) -> Self {
         Self { status, problem: serde_json::from_slice(body).unwrap_or_default() }
     }
@@ -100,7 +149,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problem { title, detail, errors } = &self.problem;
+        let Problem { title, detail, errors, .. } = &self.problem;
         match (errors.as_slice(), title, detail) {
             ([], Some(title), Some(detail)) => write!(f, "{title}: {detail}"),
             ([], _, _) => write!(f, "{} without a reason", self.status),
@@ -115,13 +164,13 @@ impl fmt::Display for Refusal {
 impl Client {
     /// Speaks to the service at `url`.
     pub(super) fn new(url: &Url, key: Secret) -> anyhow::Result<Self> {
-        // Whoever gives the command says where the service is: no address is forbidden.
-        let outbound = Outbound::new(Guard::new(&["0.0.0.0/0".parse()?, "::/0".parse()?]), None)?;
+        let private = PRIVATE.iter().map(|network| network.parse()).collect::<Result<Vec<_>, _>>()?;
+        let outbound = Outbound::new(Guard::new(&private), None)?;
         let mut base = url.clone();
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", url.path()));
         }
-        Ok(Self { outbound, url: url.clone(), base: base.join("api/v1/")?, key })
+        Ok(Self { outbound, url: url.clone(), base: base.join("api/v1/")?, key, met: OnceCell::new() })
     }
 
     /// Speaks to the service that the settings name.
@@ -172,7 +221,9 @@ impl Client {
 
     /// Removes something.
     pub(super) async fn delete(&self, path: &str) -> anyhow::Result<()> {
-        self.call::<Option<Value>>(Method::DELETE, path, None).await.map(drop)
+        let response = self.sent(&Method::DELETE, path, None, Some(DEADLINE)).await?;
+        anyhow::ensure!(response.status() == StatusCode::NO_CONTENT, Failed::unexpected(&Method::DELETE, path));
+        Ok(())
     }
 
     /// An answer to be read piece by piece, for as long as it takes.
@@ -183,9 +234,10 @@ impl Client {
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<T> {
         let response = self.sent(&method, path, body, Some(DEADLINE)).await?;
         let (bytes, _) = read_bounded(response, MAX_ANSWER).await.map_err(|error| self.no_answer(&error))?;
-        let text = if bytes.is_empty() { &b"null"[..] } else { &bytes[..] };
-        let unexpected = || Failed::Unexpected(format!("{method} /api/v1/{path}"));
-        serde_json::from_slice(text).with_context(unexpected)
+        // Whatever is answered is an object, also where its fields are only shown.
+        let answer = serde_json::from_slice::<Map<String, Value>>(&bytes);
+        let read = answer.and_then(|fields| serde_json::from_value(Value::Object(fields)));
+        read.with_context(|| Failed::unexpected(&method, path))
     }
 
     async fn sent(
@@ -195,10 +247,8 @@ impl Client {
         body: Option<&Value>,
         deadline: Option<Duration>,
     ) -> Result<Response, Failed> {
-        let url = self.base.join(path).map_err(|_| Failed::Unexpected(path.to_owned()))?;
-        let client = self.outbound.client(&url);
-        let client = client.map_err(|refused| Failed::NoAnswer { url: self.url.clone(), what: refused.to_string() })?;
-        let mut request = client.request(method.clone(), url).bearer_auth(self.key.expose());
+        self.met.get_or_try_init(|| self.meet()).await?;
+        let mut request = self.request(method, path)?.bearer_auth(self.key.expose());
         request = if *method == Method::POST {
             request.header(IDEMPOTENCY_KEY, random_token("cli_").expose()).json(body.unwrap_or(&Value::Null))
         } else if let Some(body) = body {
@@ -216,6 +266,25 @@ impl Client {
             (sent, _) => sent,
         };
         self.done(sent.map_err(|error| self.no_answer(&error))?).await
+    }
+
+    /// Asks without the key: the service says that it wants one, in words of its own.
+    async fn meet(&self) -> Result<(), Failed> {
+        let answer = self.request(&Method::GET, "status")?.timeout(MEETING).send().await;
+        let answer = answer.map_err(|error| self.no_answer(&error))?;
+        let status = answer.status();
+        let (bytes, _) = read_bounded(answer, MAX_ANSWER).await.map_err(|error| self.no_answer(&error))?;
+        let says = Refusal::read(status, &bytes).problem.r#type;
+        match says.as_deref() {
+            Some(UNAUTHORIZED) => Ok(()),
+            _ => Err(Failed::Stranger { url: self.url.clone(), status }),
+        }
+    }
+
+    fn request(&self, method: &Method, path: &str) -> Result<RequestBuilder, Failed> {
+        let url = self.base.join(path).map_err(|_| Failed::unexpected(method, path))?;
+        let client = self.outbound.client(&url).map_err(|why| Failed::Unsafe { url: self.url.clone(), why })?;
+        Ok(client.request(method.clone(), url))
     }
 
     async fn done(&self, response: Response) -> Result<Response, Failed> {

@@ -5,6 +5,7 @@ mod ask;
 mod client;
 mod database;
 mod demo;
+mod given;
 mod home;
 mod migrate;
 mod openapi;
@@ -103,5 +104,29 @@ mod tests {
     #[test]
     fn no_two_flags_are_in_each_others_way() {
         super::Cli::command().debug_assert();
+    }
+
+    /// A flag of a command that is called like one of all commands takes that one's value away.
+    #[test]
+    fn no_command_has_a_flag_that_is_called_like_one_of_all_commands() {
+        let mut shared = Vec::new();
+        shadowed(&super::Cli::command(), &mut Vec::new(), &mut shared);
+
+        assert_eq!(shared, Vec::<String>::new());
+    }
+
+    fn shadowed(command: &clap::Command, global: &mut Vec<(String, Option<String>)>, shared: &mut Vec<String>) {
+        let names = |arg: &clap::Arg| (arg.get_id().to_string(), arg.get_long().map(str::to_owned));
+        for arg in command.get_arguments() {
+            let (id, long) = names(arg);
+            let is_taken = |(other, its): &(String, Option<String>)| *other == id || (long.is_some() && *its == long);
+            if global.iter().any(is_taken) {
+                shared.push(format!("{} {id}", command.get_name()));
+            }
+        }
+        let above = global.len();
+        global.extend(command.get_arguments().filter(|arg| arg.is_global_set()).map(names));
+        command.get_subcommands().for_each(|below| shadowed(below, global, shared));
+        global.truncate(above);
     }
 }

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 use url::Url;
 
-use super::{say, signals};
+use super::{given, say, signals};
 use crate::clock::Clock;
 use crate::sandbox::{self, Casing, DefaultExecutions, Encoding, NextLinks, Planned, Sandbox, Settings};
 use crate::secret::{Secret, random_bytes};
@@ -53,7 +53,7 @@ struct Time {
     #[arg(long, value_name = "SECONDS", default_value_t = 4)]
     running_seconds: u16,
     /// The sandbox's time at its start
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "TIME", value_parser = given::time)]
     now: Option<DateTime<Utc>>,
     /// Makes ids, rows and rates the same for the same calls in the same order; any number when not given
     #[arg(long)]
@@ -128,7 +128,7 @@ struct SignIn {
     #[arg(long)]
     client_secret: Option<Secret>,
     /// From when on the secret is refused as expired; never when not given
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "TIME", value_parser = given::time)]
     secret_expires_at: Option<DateTime<Utc>>,
     /// The application's certificate (PEM), for assertions in the secret's place; none when not given
     #[arg(long, value_name = "FILE")]

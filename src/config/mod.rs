@@ -182,7 +182,7 @@ pub struct GivenLog {
 /// How to reach the service from outside, as it was typed.
 #[derive(clap::Args)]
 pub struct GivenReach {
-    /// Where the service is; http://{listen} when not given
+    /// Where the service is: https, or http within private networks; http://{listen} when not given
     #[arg(long, env = "TIDINGS_URL", value_name = "URL", global = true, display_order = 90)]
     url: Option<String>,
 

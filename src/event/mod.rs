@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use crate::id::{AccountId, EventId, ExecutionId, FileId, ReportId, SubscriptionId};
 
+// A literal that a macro hands on as one is hidden from the derive that makes the schema: hence `tt`.
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $text:literal)*) => {
+    ($($(#[$doc:meta])* $name:ident = $text:tt)*) => {
         /// What kind of fact.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         pub enum Kind {

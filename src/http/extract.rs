@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::error::ApiError;
 use crate::access::{Actor, Scope};
 use crate::app::App;
+use crate::field::in_plain_words;
 
 /// A body in JSON. A wrong type or an unknown field is named.
 pub(super) struct Body<T>(pub T);
@@ -30,7 +31,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
                 if inner.is_data() {
                     let message = inner.to_string();
                     // The place in the text tells nothing that the field does not.
-                    let message = plain(message.split(" at line ").next().unwrap_or_default());
+                    let message = in_plain_words(message.split(" at line ").next().unwrap_or_default());
                     Err(ApiError::field(if path == "." { "body" } else { &path }, message))
                 } else {
                     Err(ApiError::Malformed(format!("the body is not JSON: {inner}")))
@@ -52,14 +53,9 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Params<T> {
             let text = error.body_text();
             let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
             let (field, message) = text.split_once(": ").unwrap_or(("query string", text));
-            ApiError::field(field, plain(message))
+            ApiError::field(field, in_plain_words(message))
         })
     }
-}
-
-/// The same without the names that only Rust has for numbers.
-fn plain(message: &str) -> String {
-    ["i32", "i64", "u32"].iter().fold(message.to_owned(), |text, name| text.replace(name, "a whole number"))
 }
 
 /// The last id of the path; a text that is no id names nothing.

@@ -254,12 +254,15 @@ impl Checked {
 impl Report {
     /// What whoever has its differences mended should know: the runs that will not happen.
     pub fn mend_warnings(&self, now: DateTime<Utc>) -> Vec<String> {
-        let next = self.start_at.zip(self.interval_hours).map(|(start, hours)| next_start(start, hours, now));
         let only_state = self.drift.iter().flatten().all(|difference| !difference.needs_a_start());
+        if only_state { Vec::new() } else { self.restart_warnings(now) }
+    }
+
+    /// What whoever has it made anew, or given a start, should know: the runs that will not happen.
+    pub fn restart_warnings(&self, now: DateTime<Utc>) -> Vec<String> {
+        let next = self.start_at.zip(self.interval_hours).map(|(start, hours)| next_start(start, hours, now));
         match (self.schedule(), next) {
-            (Some(schedule), Some(next)) if self.state == State::Registered && !only_state => {
-                lost(&schedule, next, now)
-            }
+            (Some(schedule), Some(next)) if self.state == State::Registered => lost(&schedule, next, now),
             _ => Vec::new(),
         }
     }

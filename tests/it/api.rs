@@ -438,3 +438,40 @@ async fn a_subscription_to_a_report_that_does_not_exist_is_refused() {
 
     assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!("report_ids")), "{answer}");
 }
+
+#[tokio::test]
+async fn a_parameter_that_cannot_be_read_is_named_with_what_is_expected() {
+    let it = TestApp::start().await;
+
+    for (query, field, message) in [
+        ("limit=abc", "limit", "must be a whole number"),
+        ("account_id=abc", "account_id", "must be an id such as 019b76da-a800-7000-8000-000000000001"),
+    ] {
+        let (status, answer) = it.call("GET", &format!("/reports?{query}"), None).await;
+
+        assert_eq!((status, &answer["errors"]), (422, &json!([{ "field": field, "message": message }])), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn validating_tells_what_is_wrong_and_stores_nothing() {
+    let it = TestApp::start().await;
+    let account = it.account().await;
+    let report =
+        json!({ "account_id": account, "name": "R", "query": crate::support::app::QUERY, "interval_hours": 24 });
+    let query = json!({ "name": "Q", "query": crate::support::app::QUERY });
+
+    assert_eq!(it.post("/reports/validate", report.clone()).await, json!({ "warnings": [] }));
+    assert_eq!(it.post(&format!("/accounts/{account}/queries/validate"), query).await, json!({ "warnings": [] }));
+    assert_eq!(it.post("/subscriptions/validate", webhook("w")).await, json!({ "warnings": [] }));
+    for path in ["/reports", "/subscriptions", "/accounts", &format!("/accounts/{account}/queries")] {
+        let (status, answer) = it.call("POST", &format!("{path}/validate"), Some(json!({ "name": "" }))).await;
+        assert_eq!(status, 422, "{path}: {answer}");
+    }
+    let id = it.post("/reports", report).await["id"].as_str().unwrap().to_owned();
+    let (status, answer) =
+        it.call("POST", &format!("/reports/{id}/validate"), Some(json!({ "interval_hours": 2 }))).await;
+    assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!("interval_hours")), "{answer}");
+    assert_eq!(it.get(&format!("/reports/{id}")).await["interval_hours"], 24);
+    assert_eq!((it.list("/subscriptions").await.len(), it.number("select count(*) from audit").await), (0, 2));
+}

@@ -9,14 +9,15 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_saphyr::Spanned;
-use utoipa::{PartialSchema, ToSchema};
+use serde_saphyr::{Spanned, UserMessageFormatter};
+use utoipa::ToSchema;
 
 use super::problem::Problems;
 use crate::account::{Grant, ProgramName};
 use crate::channel::Channel;
 use crate::cli::reference::Reference;
 use crate::event::Kind as EventKind;
+use crate::field::in_plain_words;
 use crate::notification::FirstRows;
 
 const LARGEST_FILE: u64 = 4 * 1024 * 1024;
@@ -27,7 +28,7 @@ const MOST_ITEMS: usize = 10_000;
 #[derive(ToSchema)]
 #[schema(title = "Tidings: one file of intent")]
 #[expect(dead_code, reason = "read as lists of items with their lines; this is their schema")]
-struct Intent {
+pub(super) struct Intent {
     /// Partner Center identities.
     #[schema(inline)]
     accounts: Option<Vec<Account>>,
@@ -207,14 +208,6 @@ struct Outer {
     subscriptions: Option<Vec<Spanned<Value>>>,
 }
 
-/// The JSON Schema of the file, for editors.
-pub(super) fn schema() -> serde_json::Result<String> {
-    let mut schema = serde_json::to_value(Intent::schema())?;
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
-    schema["additionalProperties"] = false.into();
-    serde_json::to_string_pretty(&schema)
-}
-
 /// The text of the file at `path`.
 pub(super) fn text(path: &Path) -> std::io::Result<String> {
     let size = std::fs::metadata(path)?.len();
@@ -230,9 +223,9 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Lists> {
         Ok(outer) => outer,
         Err(error) => {
             let error = error.without_snippet();
-            let message = error.to_string();
-            let message = message.split(" at line ").next().unwrap_or_default();
-            problems.add(error.location().map_or(1, |at| at.line()), "the file", message);
+            let message = error.render_with_formatter(&UserMessageFormatter);
+            let message = in_plain_words(message.split(" at line ").next().unwrap_or_default());
+            problems.add(error.location().map_or(1, |at| at.line()), "the file", &message);
             return None;
         }
     };
@@ -263,7 +256,7 @@ fn items<T: DeserializeOwned>(
                 let (path, inner) = (error.path().to_string(), error.inner().to_string());
                 let place =
                     if path == "." || inner.starts_with("unknown field") { place } else { format!("{place}.{path}") };
-                problems.add(line, &place, &inner);
+                problems.add(line, &place, &in_plain_words(&inner));
                 None
             }
         }

@@ -7,9 +7,11 @@ mod file;
 mod perform;
 mod plan;
 mod problem;
+mod schema;
 mod settle;
 mod show;
 mod there;
+mod validate;
 mod wanted;
 
 use std::path::{Path, PathBuf};
@@ -59,7 +61,7 @@ struct Status {
 /// Brings the service into line with the file.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Some(path) = arguments.file.as_deref().filter(|_| !arguments.schema) else {
-        say::line(&file::schema()?);
+        say::line(&schema::schema()?);
         return Ok(());
     };
     let mut problems = Problems::of(path);

@@ -15,8 +15,13 @@ use crate::cli::client::Client;
 use crate::cli::reference::SECRETS;
 use crate::report::next_start;
 
-/// What of a report stays as it was made.
-const FIXED: [&str; 3] = ["execute_now", "query_start_at", "query_end_at"];
+/// What stays as it was made.
+const FIXED: [(Kind, &str); 4] = [
+    (Kind::Account, "program"),
+    (Kind::Report, "execute_now"),
+    (Kind::Report, "query_start_at"),
+    (Kind::Report, "query_end_at"),
+];
 
 /// One thing, and what is to be done with it.
 #[derive(Serialize)]
@@ -40,13 +45,19 @@ pub(super) enum Act {
     Change {
         id: String,
         changes: Vec<FieldChange>,
+        /// What it costs, such as a run that will not happen.
+        warnings: Vec<String>,
         #[serde(skip)]
         wanted: usize,
         #[serde(skip)]
         body: Map<String, Value>,
     },
-    /// It is as it shall be.
-    Keep { id: String },
+    /// It is as it shall be; something may be wrong with it all the same.
+    Keep {
+        id: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        concern: Option<String>,
+    },
     /// Removed; a report is retired.
     Remove { id: String },
     /// It is not in the file and stays, for this reason.
@@ -81,7 +92,11 @@ impl Planner<'_> {
         let mut steps = Vec::new();
         for (number, wanted) in self.wanted.iter().enumerate() {
             let act = match self.there.named(&wanted.name) {
-                [] => Act::Create { wanted: number },
+                [] => {
+                    let valid = self.validate(wanted, problems).await;
+                    valid.with_context(|| format!("failed to check {} (line {})", wanted.name, wanted.line))?;
+                    Act::Create { wanted: number }
+                }
                 [thing] => {
                     let compared = self.compare(number, wanted, thing, problems).await;
                     compared.with_context(|| format!("failed to compare {} (line {})", wanted.name, wanted.line))?
@@ -125,24 +140,30 @@ impl Planner<'_> {
         problems: &mut Problems,
     ) -> anyhow::Result<Act> {
         let (differs, full) = match wanted.name.kind {
-            Kind::Account | Kind::Subscription => self.asked(wanted, thing).await?,
+            Kind::Account | Kind::Subscription => {
+                let asked = self.asked(wanted, thing).await;
+                self.note(wanted, asked, problems)?.unwrap_or_default()
+            }
             Kind::Query => (query_differs(wanted, thing), wanted.fields.clone()),
             Kind::Report => self.report_differs(wanted, thing),
         };
-        for field in differs.iter().filter(|field| wanted.name.kind == Kind::Report && FIXED.contains(&field.as_str()))
-        {
-            let message = "can't be changed once the report is made; give the new one another name";
-            problems.add(wanted.line, &format!("{}.{field}", wanted.place), message);
-        }
         let id = thing.id.clone();
         if differs.is_empty() {
-            return Ok(Act::Keep { id });
+            return Ok(Act::Keep { id, concern: concern(&wanted.name, thing) });
         }
+        let fixed = differs.iter().filter(|field| FIXED.contains(&(wanted.name.kind, field.as_str())));
+        for field in fixed.clone() {
+            let message =
+                format!("can't be changed once the {} is made; give the new one another name", wanted.name.kind);
+            problems.add(wanted.line, &format!("{}.{field}", wanted.place), &message);
+        }
+        let is_fixed = fixed.count() > 0;
         let changes = differs.iter().map(|field| self.change(field, wanted, thing, &full)).collect();
         let top = |field: &String| field.split('.').next().unwrap_or_default().to_owned();
         let changed: Vec<String> = differs.iter().map(top).collect();
         let body = full.into_iter().filter(|(field, _)| changed.contains(field)).collect();
-        Ok(Act::Change { id, changes, wanted: number, body })
+        let warnings = if is_fixed { Vec::new() } else { self.validate_change(wanted, thing, &body, problems).await? };
+        Ok(Act::Change { id, changes, warnings, wanted: number, body })
     }
 
     /// The service compares what it alone knows.
@@ -218,6 +239,25 @@ impl Planner<'_> {
             found.map_or_else(|| shown(id), |(name, _)| name.own.clone())
         };
         ids.iter().map(name).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// What is not well with something that is as the file says.
+fn concern(name: &Name, thing: &Thing) -> Option<String> {
+    let (state, failure) =
+        (&thing.fields["state"], thing.fields["last_failure"].as_str().unwrap_or("no reason is known"));
+    let own = &name.own;
+    match name.kind {
+        Kind::Account if state == "sign_in_required" => {
+            Some(format!("{own} must sign in: tidings account sign-in \"{own}\""))
+        }
+        Kind::Report if state == "rejected" => Some(format!("{own} was rejected: {failure}")),
+        Kind::Report if !thing.fields["drift_since"].is_null() => {
+            let name = name.qualified();
+            Some(format!("{own} was changed there by somebody: tidings report drift \"{name}\" shows how"))
+        }
+        Kind::Subscription if state == "suspended" => Some(format!("{own} is suspended: {failure}")),
+        _ => None,
     }
 }
 

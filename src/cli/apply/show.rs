@@ -50,11 +50,14 @@ impl Show {
             let what = format!("{:<12} {}", name.kind, say::clean(&name.qualified()));
             match act {
                 Act::Create { .. } => self.line('+', &what),
-                Act::Change { changes, .. } => {
+                Act::Change { changes, warnings, .. } => {
                     self.line('~', &what);
                     for change in changes {
                         let (old, new) = (say::clean(&change.old), say::clean(&change.new));
                         say::line(&format!("      {}: {old} → {new}", change.field));
+                    }
+                    for warning in warnings {
+                        say::line(&format!("      ! {}", say::clean(warning)));
                     }
                 }
                 Act::Remove { .. } => self.line('-', &what),
@@ -71,6 +74,11 @@ impl Show {
             say::line(&format!("To make {new}, to change {changed}, to remove {gone}; {kept} as they shall be."));
         } else {
             say::line(&format!("Nothing to do: {kept} as they shall be."));
+        }
+        for step in steps {
+            if let Act::Keep { concern: Some(concern), .. } = &step.act {
+                say::line(&format!("  !  {}", say::clean(concern)));
+            }
         }
     }
 

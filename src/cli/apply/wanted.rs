@@ -109,11 +109,7 @@ impl Wanted {
     /// What it is made with; nothing while something that it names is not there. A start that has passed becomes the next
     /// of its rhythm: a file does not age.
     pub(super) fn body(&self, ids: &Ids, now: DateTime<Utc>) -> Option<Map<String, Value>> {
-        let mut body = self.fields.clone();
-        let hours = body.get("interval_hours").and_then(Value::as_i64).and_then(|hours| i32::try_from(hours).ok());
-        if let (Some(start), Some(hours)) = (self.start_at, hours) {
-            body.insert("start_at".into(), json!(next_start(start, hours, now)));
-        }
+        let mut body = self.begun(now);
         if let (Kind::Report, Some(account)) = (self.name.kind, &self.name.account) {
             body.insert("account_id".into(), ids.get(&Name::account(account))?.as_str().into());
         }
@@ -125,6 +121,16 @@ impl Wanted {
             body.insert("report_ids".into(), found?.into());
         }
         Some(body)
+    }
+
+    /// The same without what it names.
+    pub(super) fn begun(&self, now: DateTime<Utc>) -> Map<String, Value> {
+        let mut body = self.fields.clone();
+        let hours = body.get("interval_hours").and_then(Value::as_i64).and_then(|hours| i32::try_from(hours).ok());
+        if let (Some(start), Some(hours)) = (self.start_at, hours) {
+            body.insert("start_at".into(), json!(next_start(start, hours, now)));
+        }
+        body
     }
 
     /// Finds the reports that it names among all that are or will be there.

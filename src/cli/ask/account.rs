@@ -1,11 +1,14 @@
 //! `tidings account`.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::kind::{ACCOUNT, DATASET};
 use super::session::{Most, Named, Session, body};
+use super::show::Form;
 use super::sign_in;
+use crate::cli::given;
 use crate::cli::reference::Reference;
 
 #[derive(clap::Subcommand)]
@@ -67,8 +70,8 @@ pub(in crate::cli) struct Fields {
     #[arg(long, value_name = "WHERE")]
     client_secret: Option<Reference>,
     /// When that secret ends
-    #[arg(long, value_name = "TIME")]
-    client_secret_expires_at: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = given::time)]
+    client_secret_expires_at: Option<DateTime<Utc>>,
     /// Where a certificate with its key is, as PEM: env:NAME or file:PATH
     #[arg(long, value_name = "WHERE")]
     client_certificate: Option<Reference>,
@@ -108,7 +111,12 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
         }
         Command::Compare { account, fields } => {
             let path = session.path(&ACCOUNT, &account).await?;
-            session.add(&format!("{path}/compare"), &body(&fields)?).await
+            let compared: Value = session.client.post(&format!("{path}/compare"), &json!(body(&fields)?)).await?;
+            if session.form == Form::Json || compared["differs"] != json!([]) {
+                return session.show(&compared);
+            }
+            session.done(&format!("The account \"{}\" has all that was given.", account.name()));
+            Ok(())
         }
         Command::Remove(account) => session.remove(&ACCOUNT, &account).await,
         Command::Verify(account) => verify(session, &account).await,

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::kind::{FILE, REPORT};
 use super::session::{Most, Numbered, Session};
+use crate::cli::given;
 
 /// A file takes as long as it takes, but not without a byte for this long.
 const STALLED: Duration = Duration::from_mins(1);
@@ -28,9 +29,10 @@ pub(in crate::cli) enum Command {
     /// Show what is known of a file
     Show(Numbered),
     /// Print a file, or write it to another
+    #[command(group = clap::ArgGroup::new("which").required(true).args(["id", "report"]))]
     Get {
         /// Its id, or else give --report
-        #[arg(required_unless_present = "report", conflicts_with = "report")]
+        #[arg(value_parser = given::id)]
         id: Option<Uuid>,
         /// The newest file of this report: name or id
         #[arg(long)]

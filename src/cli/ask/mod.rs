@@ -11,6 +11,7 @@ mod execution;
 mod file;
 mod key;
 mod kind;
+mod name;
 mod query;
 mod report;
 mod session;

@@ -1,10 +1,13 @@
 //! `tidings query`.
 
+use std::collections::BTreeMap;
+
 use anyhow::bail;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::kind::{ACCOUNT, QUERY};
+use super::name::{Found, found};
 use super::session::{Most, Named, Session, body};
 
 #[derive(clap::Subcommand)]
@@ -112,15 +115,38 @@ impl Owner {
         Ok(format!("{}/{}/{}", ACCOUNT.path, self.id(session).await?, QUERY.path))
     }
 
+    /// Where the admin API has a query.
     async fn path(&self, session: &Session, named: &Named) -> anyhow::Result<String> {
-        let queries = self.queries(session).await?;
-        let query = session.find_in(&QUERY, &queries, named.name()).await?;
-        Ok(format!("{queries}/{}", query["id"].as_str().unwrap_or_default()))
+        let (account, query) = self.query(session, named.name()).await?;
+        Ok(format!("{}/{account}/{}/{query}", ACCOUNT.path, QUERY.path))
     }
 
-    /// The id of a query of the account.
-    pub(super) async fn query_id(&self, session: &Session, text: &str) -> anyhow::Result<String> {
-        let query = session.find_in(&QUERY, &self.queries(session).await?, text).await?;
-        Ok(query["id"].as_str().unwrap_or_default().to_owned())
+    /// The ids of a query and of its account, which need not be given where only one has such a query.
+    pub(super) async fn query(&self, session: &Session, text: &str) -> anyhow::Result<(String, String)> {
+        let mut accounts = session.accounts().await?;
+        if self.account.is_some() {
+            let id = self.id(session).await?;
+            accounts.retain(|(known, _)| *known == id);
+        }
+        let (mut all, mut of) = (Vec::new(), BTreeMap::new());
+        for (account, name) in &accounts {
+            let queries = session.of_account(&format!("{}/{account}/{}", ACCOUNT.path, QUERY.path), name).await?;
+            of.extend(queries.iter().map(|query| (query.id().to_owned(), account.clone())));
+            all.extend(queries);
+        }
+        match found(all, text) {
+            Found::One(query) => {
+                let id = query["id"].as_str().unwrap_or_default();
+                Ok((of.remove(id).unwrap_or_default(), id.to_owned()))
+            }
+            Found::Several(which) => {
+                bail!("several are called \"{text}\"; give one as Account/Query or by its id: {which}")
+            }
+            Found::None => {
+                let lists: Vec<String> =
+                    accounts.iter().map(|(_, name)| format!("`tidings query list --account \"{name}\"`")).collect();
+                bail!("there is no query \"{text}\"; see {}", lists.join(" or "))
+            }
+        }
     }
 }

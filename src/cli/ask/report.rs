@@ -1,11 +1,14 @@
 //! `tidings report`.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::kind::{ACCOUNT, REMOTE_REPORT, REPORT};
 use super::query::Owner;
 use super::session::{Most, Named, Session, body};
+use super::show::Form;
+use crate::cli::given;
 
 #[derive(clap::Subcommand)]
 pub(in crate::cli) enum Command {
@@ -20,13 +23,14 @@ pub(in crate::cli) enum Command {
     /// Show a report
     Show(Named),
     /// Make a report; it is a draft at once and registered soon
+    #[command(group = clap::ArgGroup::new("asks").required(true).args(["query", "select"]))]
     Add {
         /// Unique within the account, at most 256 characters, no ";"
         name: String,
         #[command(flatten)]
         owner: Owner,
-        /// The name or id of a query of the account, or else give --select
-        #[arg(long, conflicts_with = "select", required_unless_present = "select")]
+        /// A query by name, Account/Query or id, or else give --select
+        #[arg(long)]
         query: Option<String>,
         #[command(flatten)]
         fields: Box<Fields>,
@@ -34,11 +38,11 @@ pub(in crate::cli) enum Command {
         #[arg(long)]
         execute_now: bool,
         /// With --execute-now: where the data begins
-        #[arg(long, value_name = "TIME", requires = "execute_now")]
-        query_start_at: Option<String>,
+        #[arg(long, value_name = "TIME", value_parser = given::time, requires = "execute_now")]
+        query_start_at: Option<DateTime<Utc>>,
         /// With --execute-now: where the data ends
-        #[arg(long, value_name = "TIME", requires = "execute_now")]
-        query_end_at: Option<String>,
+        #[arg(long, value_name = "TIME", value_parser = given::time, requires = "execute_now")]
+        query_end_at: Option<DateTime<Utc>>,
     },
     /// Change a report; what is not given stays
     Change {
@@ -99,14 +103,14 @@ pub(in crate::cli) struct Fields {
     #[arg(long, value_name = "HOURS")]
     interval_hours: Option<i32>,
     /// The first run, at least four hours ahead, such as 2026-01-05T12:00:00Z
-    #[arg(long, value_name = "TIME")]
-    start_at: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = given::time)]
+    start_at: Option<DateTime<Utc>>,
     /// How many runs; for ever when not given
     #[arg(long, value_name = "COUNT")]
     occurrences: Option<i32>,
     /// No run after this
-    #[arg(long, value_name = "TIME")]
-    end_at: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = given::time)]
+    end_at: Option<DateTime<Utc>>,
     /// Whether it is made anew when its runs are used up
     #[arg(long, value_name = "BOOL")]
     recreate: Option<bool>,
@@ -121,8 +125,8 @@ pub(in crate::cli) struct Fields {
 #[derive(Serialize)]
 struct Once {
     execute_now: Option<bool>,
-    query_start_at: Option<String>,
-    query_end_at: Option<String>,
+    query_start_at: Option<DateTime<Utc>>,
+    query_end_at: Option<DateTime<Utc>>,
 }
 
 pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<()> {
@@ -149,12 +153,9 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
         }
         Command::Pause(report) => session.act(&REPORT, &report, "pause").await,
         Command::Resume(report) => session.act(&REPORT, &report, "resume").await,
-        Command::Check(report) => session.act(&REPORT, &report, "check").await,
+        Command::Check(report) => check(session, &report).await,
         Command::Mend(report) => session.act(&REPORT, &report, "mend").await,
-        Command::Drift { report, fresh } => {
-            let path = session.path(&REPORT, &report).await?;
-            session.show(&session.client.get(&format!("{path}/drift?fresh={fresh}")).await?)
-        }
+        Command::Drift { report, fresh } => drift(session, &report, fresh).await,
         Command::There(owner) => {
             let path = format!("{}/{}/{}", ACCOUNT.path, owner.id(session).await?, REPORT.path);
             session.items(&REMOTE_REPORT, &session.client.list::<Value>(&path).await?)
@@ -171,11 +172,40 @@ async fn add(
     mut body: Map<String, Value>,
 ) -> anyhow::Result<()> {
     body.insert("name".into(), name.into());
-    body.insert("account_id".into(), owner.id(session).await?.into());
-    if let Some(query) = query {
-        body.insert("query_id".into(), owner.query_id(session, query).await?.into());
-    }
+    let account = match query {
+        Some(query) => {
+            let (account, query) = owner.query(session, query).await?;
+            body.insert("query_id".into(), query.into());
+            account
+        }
+        None => owner.id(session).await?,
+    };
+    body.insert("account_id".into(), account.into());
     session.add(REPORT.path, &body).await
+}
+
+async fn check(session: &Session, report: &Named) -> anyhow::Result<()> {
+    let path = session.path(&REPORT, report).await?;
+    let answer: Value = session.client.post(&format!("{path}/check"), &json!({})).await?;
+    if session.form == Form::Json {
+        return session.show(&answer);
+    }
+    let name = report.name();
+    session.done(&format!("It is asked for now; see `tidings execution list --report \"{name}\"` in a moment."));
+    Ok(())
+}
+
+async fn drift(session: &Session, report: &Named, fresh: bool) -> anyhow::Result<()> {
+    let path = session.path(&REPORT, report).await?;
+    let drift: Value = session.client.get(&format!("{path}/drift?fresh={fresh}")).await?;
+    let name = report.name();
+    match (drift["differences"].as_array().is_none_or(Vec::is_empty), drift["checked_at"].as_str()) {
+        _ if session.form == Form::Json => return session.show(&drift),
+        (true, None) => session.done(&format!("The report \"{name}\" was never compared; --fresh compares it now.")),
+        (true, Some(at)) => session.done(&format!("The report \"{name}\" is as it shall be, compared {at}.")),
+        (false, _) => return session.show(&drift),
+    }
+    Ok(())
 }
 
 async fn adopt(

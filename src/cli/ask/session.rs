@@ -5,10 +5,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::kind::Kind;
+use super::kind::{ACCOUNT, Kind, REPORT};
+use super::name::{Candidate, Found, found};
 use super::show::Form;
 use crate::cli::client::Client;
-use crate::cli::{reference, say};
+use crate::cli::{given, reference, say};
 use crate::config::GivenReach;
 
 /// No list that is searched for a name is longer.
@@ -26,7 +27,7 @@ pub(in crate::cli) struct Asked<C: clap::Subcommand> {
 /// The way to the service.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Reached {
-    /// Print the answer as JSON
+    /// Print the answer as JSON; else lists have headings on a terminal, and tabs without headings in a pipe
     #[arg(long, global = true, display_order = 80)]
     json: bool,
     #[command(flatten)]
@@ -36,7 +37,7 @@ pub(in crate::cli) struct Reached {
 /// One thing by what it is called.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Named {
-    /// Its name or id
+    /// Its name or id; of reports and queries Account/Name, too
     name: String,
 }
 
@@ -44,6 +45,7 @@ pub(in crate::cli) struct Named {
 #[derive(clap::Args)]
 pub(in crate::cli) struct Numbered {
     /// Its id
+    #[arg(value_parser = given::id)]
     id: Uuid,
 }
 
@@ -108,24 +110,32 @@ impl Session {
         Ok(())
     }
 
-    /// What is called so.
+    /// What is called so. Reports are found as `Account/Report`, too.
     pub(super) async fn find(&self, kind: &Kind, text: &str) -> anyhow::Result<Value> {
-        self.find_in(kind, kind.path, text).await
+        let accounts = if kind.word == REPORT.word { self.accounts().await? } else { Vec::new() };
+        let all: Vec<Value> = self.client.all(kind.path, MOST).await?;
+        let account = |one: &Value| accounts.iter().find(|(id, _)| one["account_id"] == id.as_str());
+        let all = all.into_iter().map(|is| Candidate { account: account(&is).map(|(_, name)| name.clone()), is });
+        match found(all.collect(), text) {
+            Found::One(one) => Ok(one),
+            Found::None => {
+                bail!("there is no {word} \"{text}\"; `tidings {word} list` shows those there are", word = kind.word)
+            }
+            Found::Several(which) => bail!("several are called \"{text}\"; give the id of one: {which}"),
+        }
     }
 
-    /// What is called so in the list at `path`. A retired report is found by its id only.
-    pub(super) async fn find_in(&self, kind: &Kind, path: &str, text: &str) -> anyhow::Result<Value> {
+    /// The ids and names of all accounts.
+    pub(super) async fn accounts(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let accounts: Vec<Value> = self.client.all(ACCOUNT.path, MOST).await?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Ok(accounts.iter().map(|account| (text(&account["id"]), text(&account["name"]))).collect())
+    }
+
+    /// All in the list at `path`, which is an account's.
+    pub(super) async fn of_account(&self, path: &str, account: &str) -> anyhow::Result<Vec<Candidate>> {
         let all: Vec<Value> = self.client.all(path, MOST).await?;
-        let is_it = |one: &&Value| one["id"] == text || (one["name"] == text.trim() && one["state"] != "retired");
-        let found: Vec<&Value> = all.iter().filter(is_it).collect();
-        match found.as_slice() {
-            [one] => Ok((*one).clone()),
-            [] => bail!("there is no {word} \"{text}\"; `tidings {word} list` shows those there are", word = kind.word),
-            several => {
-                let ids: Vec<&str> = several.iter().filter_map(|one| one["id"].as_str()).collect();
-                bail!("several are called \"{text}\"; give the id of one: {}", ids.join(", "))
-            }
-        }
+        Ok(all.into_iter().map(|is| Candidate { account: Some(account.to_owned()), is }).collect())
     }
 
     /// The id of what is called so.

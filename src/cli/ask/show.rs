@@ -1,9 +1,10 @@
 //! Answers as people, scripts and programs read them: aligned on a terminal, tabs between the values elsewhere, or JSON.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::kind::Kind;
 use crate::cli::say;
@@ -53,15 +54,26 @@ impl Form {
         if self == Self::Json {
             return serde_json::to_string_pretty(value);
         }
-        let mut fields = Vec::new();
-        flatten(value, String::new(), &mut fields);
+        let (mut fields, mut tables) = (Vec::new(), Vec::new());
+        flatten(value, String::new(), &mut fields, if self == Self::Terminal { Some(&mut tables) } else { None });
         fields.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
         let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let line = |(name, value): &(String, &Value)| {
             let value = self.text(value);
             if self == Self::Plain { format!("{name}\t{value}") } else { format!("{name:<width$}  {value}") }
         };
-        Ok(fields.iter().map(line).collect::<Vec<_>>().join("\n"))
+        let lines = fields.iter().map(line).chain(tables.iter().map(|(name, items)| self.table(name, items)));
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// A list within one thing: a column for each field that its items have.
+    fn table(self, name: &str, items: &[Value]) -> String {
+        let names: BTreeSet<&String> = items.iter().filter_map(Value::as_object).flat_map(Map::keys).collect();
+        let headings = names.iter().map(|name| (*name).clone()).collect();
+        let row = |item: &Value| names.iter().map(|name| self.cell(item.get(name.as_str()))).collect();
+        let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+        let indented = aligned(&[vec![headings], rows].concat()).replace('\n', "\n  ");
+        format!("{name}\n  {indented}")
     }
 
     fn cell(self, value: Option<&Value>) -> String {
@@ -90,15 +102,25 @@ fn time(text: &str) -> Option<String> {
     Some(time.format("%F %T UTC").to_string())
 }
 
-/// All fields with a value, those within others by their whole path.
-fn flatten<'a>(value: &'a Value, name: String, fields: &mut Vec<(String, &'a Value)>) {
+/// All fields with a value, those within others by their whole path; lists of things apart, if somebody takes `tables`.
+fn flatten<'a>(
+    value: &'a Value,
+    name: String,
+    fields: &mut Vec<(String, &'a Value)>,
+    mut tables: Option<&mut Vec<(String, &'a [Value])>>,
+) {
     let below = |part: &str| if name.is_empty() { part.to_owned() } else { format!("{name}.{part}") };
     match value {
         Value::Null => {}
-        Value::Object(object) => object.iter().for_each(|(part, value)| flatten(value, below(part), fields)),
-        Value::Array(values) if values.iter().any(|value| value.is_object() || value.is_array()) => {
-            values.iter().enumerate().for_each(|(part, value)| flatten(value, below(&part.to_string()), fields));
+        Value::Object(object) => {
+            object.iter().for_each(|(part, value)| flatten(value, below(part), fields, tables.as_deref_mut()));
         }
+        Value::Array(values) if values.iter().any(|value| value.is_object() || value.is_array()) => match tables {
+            Some(tables) if values.iter().all(Value::is_object) => tables.push((name, values)),
+            mut tables => values.iter().enumerate().for_each(|(part, value)| {
+                flatten(value, below(&part.to_string()), fields, tables.as_deref_mut());
+            }),
+        },
         Value::Array(values) if values.is_empty() => {}
         value => fields.push((name, value)),
     }
@@ -144,5 +166,15 @@ mod tests {
                             "attempts": [{ "status": 200 }] });
 
         assert_eq!(Form::Plain.one(&value).unwrap(), "id\t1\nattempts.0.status\t200\nfile.columns\ta, b\nfile.rows\t2");
+    }
+
+    #[test]
+    fn a_list_within_a_thing_is_a_table_for_people() {
+        let value =
+            json!({ "state": "drifted", "differences": [{ "field": "name", "there": "B" }, { "field": "state" }] });
+
+        let shown = Form::Terminal.one(&value).unwrap();
+
+        assert_eq!(shown, "state  drifted\ndifferences\n  field  there\n  name   B\n  state");
     }
 }

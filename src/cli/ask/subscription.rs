@@ -54,7 +54,7 @@ pub(in crate::cli) struct Fields {
     /// Where the address of any other channel is: env:NAME or file:PATH, or the address itself where it is no secret
     #[arg(long, value_name = "WHERE")]
     #[serde(skip)]
-    url: Option<String>,
+    endpoint: Option<String>,
     /// A kind of event, such as report.ready; may be given again; all when not given
     #[arg(long = "event", value_name = "KIND")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -95,7 +95,7 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
 impl Fields {
     async fn body(&self, session: &Session, channel: Option<String>) -> anyhow::Result<Map<String, Value>> {
         let mut body = body(self)?;
-        let parts = [("channel", channel), ("to", self.to.clone()), ("url", self.url.clone())];
+        let parts = [("channel", channel), ("to", self.to.clone()), ("url", self.endpoint.clone())];
         let endpoint: Map<String, Value> =
             parts.into_iter().filter_map(|(part, value)| Some((part.to_owned(), value?.into()))).collect();
         if !endpoint.is_empty() {

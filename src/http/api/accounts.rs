@@ -10,6 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::account_input::AccountInput;
+use super::valid::Valid;
 use crate::access;
 use crate::account::sign_in::{BeginError, SignIn};
 use crate::account::verify::Verified;
@@ -27,6 +28,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(show, change, remove))
         .routes(routes!(verify))
         .routes(routes!(compare))
+        .routes(routes!(validate))
         .routes(routes!(begin_sign_in, show_sign_in))
 }
 
@@ -133,6 +135,18 @@ async fn create(
     access::store::note(&mut tx, &app.clock, &actor.name, "account.create", &id.to_string()).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(find(&app, id).await?)))
+}
+
+/// Say what is wrong with an account, or that it could be made
+#[utoipa::path(post, path = "/accounts/validate", tag = "accounts", request_body = AccountInput,
+    responses((status = 200, body = Valid), (status = 422, body = crate::http::error::Problem)))]
+async fn validate(
+    State(app): State<App>,
+    _: MayAdmin,
+    Body(input): Body<AccountInput>,
+) -> Result<Json<Valid>, ApiError> {
+    input.into_new(&app.guard)?;
+    Ok(Json(Valid::default()))
 }
 
 /// List accounts, newest first

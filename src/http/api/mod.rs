@@ -16,6 +16,7 @@ mod report_view;
 mod reports;
 mod status;
 mod subscriptions;
+mod valid;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::valid::Valid;
 use crate::access;
 use crate::account::{self, Account, ProgramName, session::CallError};
 use crate::app::App;
@@ -17,15 +18,23 @@ use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::{AccountId, QueryId};
 use crate::insights::{Error, Window};
+use crate::report;
 use crate::report::query::{check_text, misfits};
 use crate::report::store::queries::{self, Query};
 use crate::report::tidy::delete_leftovers;
 use crate::wake::Topic;
 
 const LONGEST_NAME: usize = 200;
+/// No account may have more reports there.
+const MOST_NAMED: i64 = 1000;
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(create, list)).routes(routes!(change, remove)).routes(routes!(test))
+    OpenApiRouter::new()
+        .routes(routes!(create, list))
+        .routes(routes!(change, remove))
+        .routes(routes!(test))
+        .routes(routes!(validate))
+        .routes(routes!(validate_change))
 }
 
 /// A query to be kept; when changing, what is not given stays.
@@ -93,6 +102,8 @@ struct QueryView {
     r#type: Option<String>,
     /// When it was made.
     created_at: Option<DateTime<Utc>>,
+    /// What whoever made this change should know, such as a run of a report that will not happen.
+    warnings: Vec<String>,
 }
 
 impl From<Query> for QueryView {
@@ -104,6 +115,7 @@ impl From<Query> for QueryView {
             remote_id: query.remote_id,
             r#type: None,
             created_at: Some(query.created_at),
+            warnings: Vec::new(),
         }
     }
 }
@@ -128,18 +140,36 @@ async fn create(
     Body(input): Body<QueryInput>,
 ) -> Result<(StatusCode, Json<QueryView>), ApiError> {
     let account = account(&app, id).await?.id;
-    let (name, text) = (input.name.unwrap_or_default(), input.query.unwrap_or_default());
-    let mut errors = FieldErrors::default();
-    errors.text("name", &name, LONGEST_NAME);
-    check_text(&mut errors, &text);
-    errors.0.extend(misfits(&app.datasets, account, &text, None).await?.0);
-    errors.result(())?;
+    let (name, text) = checked(&app, account, input).await?;
     let id: QueryId = app.clock.new_id();
     let mut tx = app.pool.begin().await?;
     queries::insert(&mut tx, &app.clock, id, account, name.trim(), text.trim()).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "query.create", &id.to_string()).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(find(&app, account, id).await?.into())))
+}
+
+/// Say what is wrong with a query, or that it could be kept; an account that is not there yet has any id
+#[utoipa::path(post, path = "/accounts/{id}/queries/validate", tag = "queries", params(("id" = AccountId, Path)),
+    request_body = QueryInput, responses((status = 200, body = Valid), (status = 422, body = crate::http::error::Problem)))]
+async fn validate(
+    State(app): State<App>,
+    _: MayWrite,
+    PathId(account): PathId<AccountId>,
+    Body(input): Body<QueryInput>,
+) -> Result<Json<Valid>, ApiError> {
+    checked(&app, account, input).await?;
+    Ok(Json(Valid::default()))
+}
+
+/// The name and text of a new query that can work.
+async fn checked(app: &App, account: AccountId, input: QueryInput) -> Result<(String, String), ApiError> {
+    let (name, text) = (input.name.unwrap_or_default(), input.query.unwrap_or_default());
+    let mut errors = FieldErrors::default();
+    errors.text("name", &name, LONGEST_NAME);
+    check_text(&mut errors, &text);
+    errors.0.extend(misfits(&app.datasets, account, &text, None).await?.0);
+    Ok(errors.result((name, text))?)
 }
 
 /// List the queries of an account, newest first
@@ -171,6 +201,7 @@ async fn there(app: &App, account: AccountId) -> Result<Vec<QueryView>, ApiError
         remote_id: Some(query.id.0),
         r#type: query.kind,
         created_at: query.created_at,
+        warnings: Vec::new(),
     });
     Ok(views.collect())
 }
@@ -185,7 +216,38 @@ async fn change(
     Path((account, id)): Path<(AccountId, QueryId)>,
     Body(input): Body<QueryInput>,
 ) -> Result<Json<QueryView>, ApiError> {
-    let query = find(&app, account, id).await?;
+    let (name, text, warnings) = checked_change(&app, account, id, input).await?;
+    let mut tx = app.pool.begin().await?;
+    queries::change(&mut tx, account, id, (name.trim(), text.trim()), app.clock.now()).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "query.change", &id.to_string()).await?;
+    tx.commit().await?;
+    app.wake.hint(Topic::Reports);
+    Ok(Json(QueryView { warnings, ..find(&app, account, id).await?.into() }))
+}
+
+/// Say what is wrong with a change of a query, or what it would cost
+#[utoipa::path(post, path = "/accounts/{id}/queries/{query_id}/validate", tag = "queries",
+    params(("id" = AccountId, Path), ("query_id" = QueryId, Path)),
+    request_body = QueryInput, responses((status = 200, body = Valid), (status = 422, body = crate::http::error::Problem)))]
+async fn validate_change(
+    State(app): State<App>,
+    _: MayWrite,
+    Path((account, id)): Path<(AccountId, QueryId)>,
+    Body(input): Body<QueryInput>,
+) -> Result<Json<Valid>, ApiError> {
+    let (_, _, warnings) = checked_change(&app, account, id, input).await?;
+    Ok(Json(Valid { warnings }))
+}
+
+/// A query's name and text as they shall be, and what it costs its reports to be made anew.
+async fn checked_change(
+    app: &App,
+    account: AccountId,
+    id: QueryId,
+    input: QueryInput,
+) -> Result<(String, String, Vec<String>), ApiError> {
+    let query = find(app, account, id).await?;
+    let mut warnings = Vec::new();
     let name = input.name.unwrap_or(query.name);
     let mut errors = FieldErrors::default();
     errors.text("name", &name, LONGEST_NAME);
@@ -199,14 +261,13 @@ async fn change(
             }
             errors.0.push(error);
         }
+        let reports = report::store::of_query(&mut *app.pool.acquire().await?, id, MOST_NAMED).await?;
+        for report in reports {
+            let lost = report.restart_warnings(app.clock.now());
+            warnings.extend(lost.into_iter().map(|what| format!("{}: {what}", report.name)));
+        }
     }
-    errors.result(())?;
-    let mut tx = app.pool.begin().await?;
-    queries::change(&mut tx, account, id, (name.trim(), text.trim()), app.clock.now()).await?;
-    access::store::note(&mut tx, &app.clock, &actor.name, "query.change", &id.to_string()).await?;
-    tx.commit().await?;
-    app.wake.hint(Topic::Reports);
-    Ok(Json(find(&app, account, id).await?.into()))
+    Ok(errors.result((name, text, warnings))?)
 }
 
 /// What is wrong with the interval of a report that uses the query is wrong with the query here.
@@ -228,6 +289,12 @@ async fn remove(
 ) -> Result<StatusCode, ApiError> {
     let mut tx = app.pool.begin().await?;
     queries::find(&mut tx, account, id).await?.ok_or(ApiError::NotFound("no such query"))?;
+    let reports = report::store::of_query(&mut tx, id, MOST_NAMED).await?;
+    if !reports.is_empty() {
+        let of = |report: &report::Report| format!("\"{}\" ({})", report.name, report.state.as_str());
+        let names: Vec<String> = reports.iter().map(of).collect();
+        return Err(ApiError::Conflict(format!("the query is used by {}", names.join(", "))));
+    }
     queries::delete(&mut tx, account, id).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "query.remove", &id.to_string()).await?;
     tx.commit().await?;

@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::report_view::{ReportChange, ReportInput, ReportView};
+use super::valid::Valid;
 use crate::access::{self, Actor};
 use crate::account::{self, ProgramName};
 use crate::app::App;
@@ -19,7 +20,7 @@ use crate::field::FieldErrors;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId};
 use crate::id::{AccountId, QueryId, ReportId};
-use crate::report::{self, Change, State as ReportState, check, lifecycle, lifecycle::Want, query};
+use crate::report::{self, Change, Checked, Report, State as ReportState, check, lifecycle, lifecycle::Want, query};
 use crate::wake::Topic;
 
 /// An answer waits this long for the API to be in line; it is brought into line regardless.
@@ -36,6 +37,8 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(pause))
         .routes(routes!(resume))
         .routes(routes!(check_now))
+        .routes(routes!(validate))
+        .routes(routes!(validate_change))
 }
 
 /// Which reports to list.
@@ -55,6 +58,36 @@ async fn create(
     MayWrite(actor): MayWrite,
     Body(input): Body<ReportInput>,
 ) -> Result<(StatusCode, Json<ReportView>), ApiError> {
+    let remote_query_id = input.remote_query_id.clone();
+    let mut checked = checked(&app, input).await?;
+    if let Some(remote) = remote_query_id {
+        let id = query::adopt(&app.datasets, checked.0.account_id, &remote).await?;
+        checked.0.query_id = Some(id.ok_or_else(|| ApiError::field("remote_query_id", "names no query there"))?);
+        query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
+    }
+    let mut tx = app.pool.begin().await?;
+    let id = report::store::insert(&mut tx, &app.clock, &checked).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "report.create", &id.to_string()).await?;
+    tx.commit().await?;
+    let view = find(&app, id).await?;
+    app.wake.hint(Topic::Reports);
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// Say what is wrong with a report, or that it could be made; an account that is not there yet has any id
+#[utoipa::path(post, path = "/reports/validate", tag = "reports", request_body = ReportInput,
+    responses((status = 200, body = Valid), (status = 422, body = crate::http::error::Problem)))]
+async fn validate(
+    State(app): State<App>,
+    _: MayWrite,
+    Body(input): Body<ReportInput>,
+) -> Result<Json<Valid>, ApiError> {
+    checked(&app, input).await?;
+    Ok(Json(Valid::default()))
+}
+
+/// A new report that keeps the rules; a query that exists there is still to be found.
+async fn checked(app: &App, input: ReportInput) -> Result<Checked, ApiError> {
     let (account, now) = (input.account_id, app.clock.now());
     let alone = input.query_id.is_none() || input.remote_query_id.is_none();
     let remote_query_id = input.remote_query_id.clone();
@@ -69,25 +102,13 @@ async fn create(
     errors.expect(account.is_some(), "account_id", "is needed");
     let may_end = may_end(&mut *app.pool.acquire().await?, draft.account_id, draft.end_at).await?;
     errors.expect(may_end, "end_at", NO_END);
-    let mut checked = match draft.check(now) {
-        Ok(checked) => errors.result(checked)?,
+    match draft.check(now) {
+        Ok(checked) => Ok(errors.result(checked)?),
         Err(mut more) => {
             more.0.extend(errors.0);
-            return Err(more.into());
+            Err(more.into())
         }
-    };
-    if let Some(remote) = remote_query_id {
-        let id = query::adopt(&app.datasets, checked.0.account_id, &remote).await?;
-        checked.0.query_id = Some(id.ok_or_else(|| ApiError::field("remote_query_id", "names no query there"))?);
-        query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
     }
-    let mut tx = app.pool.begin().await?;
-    let id = report::store::insert(&mut tx, &app.clock, &checked).await?;
-    access::store::note(&mut tx, &app.clock, &actor.name, "report.create", &id.to_string()).await?;
-    tx.commit().await?;
-    let view = find(&app, id).await?;
-    app.wake.hint(Topic::Reports);
-    Ok((StatusCode::CREATED, Json(view)))
 }
 
 /// List reports, newest first
@@ -120,12 +141,38 @@ async fn change(
     PathId(id): PathId<ReportId>,
     Body(input): Body<ReportChange>,
 ) -> Result<Json<ReportView>, ApiError> {
+    let (report, checked) = checked_change(&app, id, input).await?;
+    let Some(checked) = checked else { return Ok(Json(ReportView::of(&app, report))) };
+    let warnings = checked.warnings(&report, app.clock.now());
+    let mut tx = app.pool.begin().await?;
+    report::store::update(&mut tx, &app.clock, &report, &checked).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "report.change", &id.to_string()).await?;
+    tx.commit().await?;
+    Ok(Json(ReportView { warnings, ..settled(&app, id).await? }))
+}
+
+/// Say what is wrong with a change of a report, or what it would cost
+#[utoipa::path(post, path = "/reports/{id}/validate", tag = "reports", params(("id" = ReportId, Path)),
+    request_body = ReportChange, responses((status = 200, body = Valid), (status = 422, body = crate::http::error::Problem)))]
+async fn validate_change(
+    State(app): State<App>,
+    _: MayWrite,
+    PathId(id): PathId<ReportId>,
+    Body(input): Body<ReportChange>,
+) -> Result<Json<Valid>, ApiError> {
+    let (report, checked) = checked_change(&app, id, input).await?;
+    let warnings = checked.map(|checked| checked.warnings(&report, app.clock.now()));
+    Ok(Json(Valid { warnings: warnings.unwrap_or_default() }))
+}
+
+/// A report, and what it shall be; nothing where that is what it is.
+async fn checked_change(app: &App, id: ReportId, input: ReportChange) -> Result<(Report, Option<Checked>), ApiError> {
     let report = report::store::find(&mut *app.pool.acquire().await?, id).await?;
     let report = report.ok_or(ApiError::NotFound("no such report"))?;
     let asks_otherwise = input.query.is_some() || input.interval_hours.is_some();
     let change = Change::from(input);
     if !change.changes(&report) {
-        return Ok(Json(ReportView::of(&app, report)));
+        return Ok((report, None));
     }
     let may_end = may_end(&mut *app.pool.acquire().await?, report.account_id, change.end_at).await?;
     let checked = match change.check(&report, app.clock.now()) {
@@ -139,12 +186,7 @@ async fn change(
     if asks_otherwise {
         query::misfits_of(&app.datasets, &checked.0).await?.result(())?;
     }
-    let warnings = checked.warnings(&report, app.clock.now());
-    let mut tx = app.pool.begin().await?;
-    report::store::update(&mut tx, &app.clock, &report, &checked).await?;
-    access::store::note(&mut tx, &app.clock, &actor.name, "report.change", &id.to_string()).await?;
-    tx.commit().await?;
-    Ok(Json(ReportView { warnings, ..settled(&app, id).await? }))
+    Ok((report, Some(checked)))
 }
 
 /// Retire a report: deleted there, its files stay here
@@ -185,13 +227,17 @@ async fn resume(
 
 /// Ask the API now whether there is something new
 #[utoipa::path(post, path = "/reports/{id}/check", tag = "reports", params(("id" = ReportId, Path)),
-    responses((status = 202, body = ReportView), (status = 404, body = crate::http::error::Problem)))]
+    responses((status = 202, body = ReportView), (status = 404, body = crate::http::error::Problem),
+    (status = 409, body = crate::http::error::Problem)))]
 async fn check_now(
     State(app): State<App>,
     MayWrite(actor): MayWrite,
     PathId(id): PathId<ReportId>,
 ) -> Result<(StatusCode, Json<ReportView>), ApiError> {
     let report = find(&app, id).await?;
+    if report.state == ReportState::Retired {
+        return Err(ApiError::Conflict("a report that is retired can't be checked".into()));
+    }
     let mut tx = app.pool.begin().await?;
     check::ask(&mut tx, id, app.clock.now()).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "report.check", &id.to_string()).await?;

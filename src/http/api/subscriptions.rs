@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::valid::Valid;
 use crate::access;
 use crate::app::App;
 use crate::channel::{Channel, Endpoint};
@@ -28,6 +29,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(create, list))
         .routes(routes!(show, change, remove))
         .routes(routes!(compare))
+        .routes(routes!(validate))
         .routes(routes!(test))
         .routes(routes!(pause))
         .routes(routes!(resume))
@@ -126,6 +128,29 @@ async fn create(
     MayWrite(actor): MayWrite,
     Body(input): Body<SubscriptionInput>,
 ) -> Result<(StatusCode, Json<SubscriptionView>), ApiError> {
+    let checked = checked(&app, input).await?;
+    let mut tx = app.pool.begin().await?;
+    let (id, secret) = subscribe::create(&mut tx, &app.clock, &app.keyring, &checked).await?;
+    access::store::note(&mut tx, &app.clock, &actor.name, "subscription.create", &id.to_string()).await?;
+    tx.commit().await?;
+    let view = find(&app, id).await?;
+    let secret = secret.map(|secret| secret.expose().to_owned());
+    Ok((StatusCode::CREATED, Json(SubscriptionView { secret, ..view.into() })))
+}
+
+/// Say what is wrong with a subscription, or that it could be made
+#[utoipa::path(post, path = "/subscriptions/validate", tag = "subscriptions", request_body = SubscriptionInput,
+    responses((status = 200, body = Valid), (status = 422, body = crate::http::error::Problem)))]
+async fn validate(
+    State(app): State<App>,
+    _: MayWrite,
+    Body(input): Body<SubscriptionInput>,
+) -> Result<Json<Valid>, ApiError> {
+    checked(&app, input).await?;
+    Ok(Json(Valid::default()))
+}
+
+async fn checked(app: &App, input: SubscriptionInput) -> Result<subscribe::Checked, ApiError> {
     let endpoint = input.endpoint.unwrap_or(EndpointInput { channel: None, to: None, url: None });
     let draft = subscribe::Draft {
         name: input.name.unwrap_or_default(),
@@ -137,25 +162,18 @@ async fn create(
         owner: input.owner,
         first_rows: input.first_rows.unwrap_or(FirstRows::Off),
     };
-    reports_exist(&app, draft.report_ids.as_deref()).await?;
-    let checked = match (draft.check(&app.guard), endpoint.channel) {
-        (Ok(checked), Some(_)) => checked,
+    reports_exist(app, draft.report_ids.as_deref()).await?;
+    match (draft.check(&app.guard), endpoint.channel) {
+        (Ok(checked), Some(_)) => Ok(checked),
         (checked, channel) => {
             let mut errors = checked.err().unwrap_or_default();
             if channel.is_none() {
                 errors.0.retain(|error| !error.field.starts_with("endpoint."));
                 errors.add("endpoint.channel", "is needed: email, slack, teams or webhook");
             }
-            return Err(ApiError::Invalid(errors));
+            Err(ApiError::Invalid(errors))
         }
-    };
-    let mut tx = app.pool.begin().await?;
-    let (id, secret) = subscribe::create(&mut tx, &app.clock, &app.keyring, &checked).await?;
-    access::store::note(&mut tx, &app.clock, &actor.name, "subscription.create", &id.to_string()).await?;
-    tx.commit().await?;
-    let view = find(&app, id).await?;
-    let secret = secret.map(|secret| secret.expose().to_owned());
-    Ok((StatusCode::CREATED, Json(SubscriptionView { secret, ..view.into() })))
+    }
 }
 
 /// List subscriptions, newest first

@@ -147,11 +147,17 @@ pub async fn list(
     select(conn, Filter { account, before, ..Filter::default() }, limit).await
 }
 
+/// Those of a query, retired ones too, newest first.
+pub async fn of_query(conn: &mut PgConnection, query: QueryId, limit: i64) -> Stored<Vec<Report>> {
+    select(conn, Filter { query: Some(query), ..Filter::default() }, limit).await
+}
+
 /// Which reports; what is not given does not matter.
 #[derive(Debug, Default)]
 struct Filter {
     id: Option<ReportId>,
     account: Option<AccountId>,
+    query: Option<QueryId>,
     before: Option<ReportId>,
     /// Only those that the API has, and that are in line as far as we know.
     is_settled: bool,
@@ -172,13 +178,15 @@ async fn select(conn: &mut PgConnection, filter: Filter, limit: i64) -> Stored<V
              and ($2::uuid is null or reports.account_id = $2)
              and ($3::uuid is null or reports.id < $3)
              and (not $4 or (state in ('registered', 'paused') and settle_at is null and registrations.remote_id is not null))
+             and ($6::uuid is null or reports.query_id = $6)
            order by reports.id desc
            limit $5"#,
         filter.id.map(|id| id.0),
         filter.account.map(|id| id.0),
         filter.before.map(|id| id.0),
         filter.is_settled,
-        limit
+        limit,
+        filter.query.map(|id| id.0)
     )
     .fetch_all(conn)
     .await?
@@ -253,9 +261,10 @@ pub async fn update(conn: &mut PgConnection, clock: &Clock, report: &Report, che
         how == Resend::Update,
         clock.now()
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    db::one(&result)
+    db::one(&result)?;
+    queries::drop_idle(conn, report.query_id).await
 }
 
 /// Sets what we want of a report, if it is in one of the states where that makes sense; the API is brought into line by a

@@ -183,6 +183,26 @@ async fn leave(conn: &mut PgConnection, account: AccountId, id: QueryId) -> Stor
     Ok(())
 }
 
+/// Removes a query that was made for a report's text and that no report uses any more, retired ones counted: nobody ever
+/// named it. What the API has of it is left over.
+pub(super) async fn drop_idle(conn: &mut PgConnection, id: QueryId) -> Stored<()> {
+    sqlx::query!(
+        r#"with dropped as (
+               delete from queries
+               where id = $1 and incidental and not adopted
+                 and not exists (select from reports where query_id = queries.id)
+               returning account_id, remote_id
+           )
+           insert into leftovers (account_id, remote_id)
+           select account_id, remote_id as "remote_id!" from dropped where remote_id is not null
+           on conflict do nothing"#,
+        id.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// What the API has of incidental queries that no report uses any more is left over.
 pub(in super::super) async fn release(conn: &mut PgConnection, account: AccountId) -> Stored<()> {
     sqlx::query!(

@@ -99,3 +99,20 @@ async fn a_throttled_account_waits_a_minute_when_it_is_not_told_how_long() {
     it.post(&format!("/accounts/{account}/verify"), json!({})).await;
     assert_eq!(between.taken().len(), 1);
 }
+
+#[tokio::test]
+async fn whoever_asks_while_an_account_waits_is_told_until_when_and_why() {
+    let it = TestApp::start().await;
+    let verify = format!("/accounts/{}/verify", it.account().await);
+    for (fault, why) in
+        [(Fault::Throttled, "Microsoft asked for a pause"), (Fault::ServerError, "Microsoft did not answer")]
+    {
+        it.sandbox.world.fault(fault);
+        it.post(&verify, json!({})).await;
+
+        let waits = it.post(&verify, json!({})).await["problem"].as_str().unwrap().to_owned();
+
+        assert!(waits.starts_with("the account waits: no call before 2026-01-05T") && waits.ends_with(why), "{waits}");
+        it.after(3600).await;
+    }
+}

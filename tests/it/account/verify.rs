@@ -114,3 +114,17 @@ async fn comparing_names_what_differs_and_changes_nothing() {
     assert_eq!(it.get(&format!("/accounts/{account}")).await, before);
     assert_eq!(it.call("POST", &path, Some(json!({ "name": "" }))).await.0, 422);
 }
+
+#[tokio::test]
+async fn a_token_that_was_revoked_is_no_token() {
+    let it = TestApp::start().await;
+    let account = it.account().await;
+    let path = format!("/accounts/{account}/verify");
+    assert_eq!(it.post(&path, json!({})).await["token"], true);
+    it.sandbox.world.revoke_tokens();
+
+    let verified = it.post(&path, json!({})).await;
+
+    assert_eq!((&verified["ok"], &verified["token"]), (&json!(false), &json!(false)), "{verified}");
+    assert_eq!(it.get(&format!("/accounts/{account}")).await["state"], "sign_in_required");
+}

@@ -1,18 +1,22 @@
 //! `tidings apply`, run as a user runs it, against the service and the sandbox.
 
+mod schema;
+mod told;
+
 use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::app::{ADMIN_KEY, TestApp};
 use crate::support::command::{Ended, ended, tidings};
-use crate::support::server::Server;
+use crate::support::server::{Server, hand_on};
 
-const EXAMPLE: &str = include_str!("../../deploy/tidings.example.yaml");
+const EXAMPLE: &str = include_str!("../../../deploy/tidings.example.yaml");
 const SECRETS: [(&str, &str); 2] =
     [("CONTOSO_SECRET", "sandbox-client-secret"), ("CONTOSO_REFRESH_TOKEN", "sandbox-refresh-token")];
 
@@ -38,9 +42,13 @@ impl Desk {
     }
 
     async fn apply_with(&self, text: &str, flags: &[&str], secrets: &[(&str, &str)]) -> Ended {
+        self.apply_at(self.app.url.as_str(), text, flags, secrets).await
+    }
+
+    async fn apply_at(&self, url: &str, text: &str, flags: &[&str], secrets: &[(&str, &str)]) -> Ended {
         let done = Cell::new(false);
         let run = async {
-            let ended = apply(self.folder.path(), self.app.url.as_str(), text, flags, secrets).await;
+            let ended = apply(self.folder.path(), url, text, flags, secrets).await;
             done.set(true);
             ended
         };
@@ -163,16 +171,44 @@ async fn the_text_of_a_query_changes_for_the_reports_that_name_it() {
 }
 
 #[tokio::test]
+async fn a_text_that_a_report_has_no_more_leaves_nothing_behind() {
+    let desk = Desk::new().await;
+    desk.apply(&desk.example(), &[]).await;
+    let changed = desk.example().replace("SELECT CustomerName, Month, ServiceName", "SELECT Month, ServiceName");
+
+    let done = desk.apply(&changed, &[]).await;
+    desk.app.drain().await;
+
+    assert_eq!(done.code, Some(0), "{}\n{}", done.out, done.err);
+    let texts = "select count(*) from queries where text like '%ServiceName%'";
+    assert_eq!(desk.app.number(texts).await, 1);
+    assert_eq!(desk.app.number("select count(*) from leftovers").await, 0);
+    assert_eq!(desk.apply(&changed, &[]).await.out, "Nothing to do: 11 as they shall be.\n");
+}
+
+#[tokio::test]
 async fn what_fails_in_the_middle_leaves_what_is_done_and_the_next_run_goes_on() {
     let desk = Desk::new().await;
-    let wrong = desk.example().replace("interval_hours: 168", "interval_hours: 3");
+    let service = desk.app.url.clone();
+    let between = Server::start(move |taken| {
+        let service = service.clone();
+        async move {
+            let is_it = taken.method == "POST" && taken.uri.path() == "/api/v1/reports";
+            if is_it && String::from_utf8_lossy(&taken.body).contains("Azure usage") {
+                let problem = r#"{"title": "Conflict", "detail": "not today"}"#;
+                return Response::builder().status(409).body(Body::from(problem)).unwrap();
+            }
+            let (status, body) = hand_on(&service, &taken).await;
+            Response::builder().status(status).body(body.into()).unwrap()
+        }
+    })
+    .await;
 
-    let failed = desk.apply(&wrong, &[]).await;
+    let failed = desk.apply_at(between.url.as_str(), &desk.example(), &[], &SECRETS).await;
 
     assert_eq!(failed.code, Some(1));
     assert!(failed.out.contains("made     report Contoso/Office usage, daily"), "{}", failed.out);
-    for part in ["report Contoso/Azure usage, weekly was not made", "5 of 11 steps are done", "interval_hours: must be"]
-    {
+    for part in ["report Contoso/Azure usage, weekly was not made", "5 of 11 steps are done", "Conflict: not today"] {
         assert!(failed.err.contains(part), "{part} is missing in {}", failed.err);
     }
     assert_eq!(desk.names("reports").await, ["Office usage, daily"]);
@@ -273,68 +309,6 @@ async fn a_start_long_ago_is_a_rhythm() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_not_clear_is_told_with_what_it_may_be() {
-    let desk = Desk::new().await;
-    let first = desk.app.subscribe("slack").await;
-    let second = desk.app.subscribe("slack").await;
-    desk.app.account().await;
-    desk.app.marketplace_account().await;
-    let file = "\
-reports:
-  - {name: Same, account: Contoso, interval_hours: 24, select: SELECT Month FROM OfficeUsage}
-  - {name: Same, account: Marketplace, interval_hours: 24, select: SELECT OrderId FROM ISVOrder}
-subscriptions:
-  - {name: Ops, endpoint: {channel: email, to: a@example.com}, reports: [Same, Contoso/Same, Nowhere]}
-";
-    let double = "subscriptions:\n  - {name: slack, endpoint: {channel: email, to: a@example.com}}\n";
-
-    let unclear = desk.apply(file, &[]).await;
-    let twice = desk.apply(double, &[]).await;
-
-    assert_eq!((unclear.code, twice.code), (Some(1), Some(1)));
-    let expected = ["\"Same\" may be \"Contoso/Same\" or \"Marketplace/Same\"", "there is no report \"Nowhere\""];
-    assert!(expected.iter().all(|part| unclear.err.contains(part)), "{}", unclear.err);
-    assert!(unclear.err.starts_with("error: 2 things are wrong"), "{}", unclear.err);
-    for id in [&first["id"], &second["id"]] {
-        assert!(twice.err.contains(id.as_str().unwrap()), "{}", twice.err);
-    }
-    assert!(desk.names("reports").await.is_empty());
-}
-
-#[tokio::test]
-async fn everything_wrong_is_told_at_once_with_its_line_before_anybody_is_asked() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = "\
-accounts:
-  - {name: A, program: mpn, tenant_id: t, client_id: c, grant: refresh_token, colour: red}
-  - {name: B, program: mpx, tenant_id: t, client_id: c, grant: refresh_token}
-  - {name: C, program: mpn, tenant_id: t, client_id: c, grant: client_credentials, client_secret: plain-s3cret}
-  - {name: C, program: mpn, tenant_id: t, client_id: c, grant: refresh_token, refresh_token: env:NOT_SET_ANYWHERE}
-reports:
-  - {name: R, account: A, interval_hours: 24}
-  - {name: S, account: A, interval_hours: daily, select: SELECT Month FROM OfficeUsage}
-";
-
-    let ended = apply(folder.path(), "http://127.0.0.1:1", file, &[], &[]).await;
-
-    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
-    let expected = [
-        "error: 7 things are wrong with tidings.yaml; nothing was changed",
-        "tidings.yaml:2: accounts[0] \"A\": unknown field `colour`",
-        "tidings.yaml:3: accounts[1] \"B\".program: unknown variant `mpx`",
-        "tidings.yaml:4: accounts[2] \"C\".client_secret: must say where the secret is: env:NAME or file:PATH",
-        "tidings.yaml:5: accounts[3] \"C\".refresh_token: NOT_SET_ANYWHERE is not set",
-        "tidings.yaml:5: accounts[3] \"C\": account C is in line 4 already",
-        "tidings.yaml:7: reports[0] \"R\": give either query",
-        "tidings.yaml:8: reports[1] \"S\".interval_hours: invalid type",
-    ];
-    for line in expected {
-        assert!(ended.err.contains(line), "{line} is missing in\n{}", ended.err);
-    }
-    assert!(!ended.err.contains("plain-s3cret"), "{}", ended.err);
-}
-
-#[tokio::test]
 async fn a_machine_gets_one_document_with_what_was_done() {
     let desk = Desk::new().await;
     let file = "subscriptions:\n  - {name: Loader, endpoint: {channel: webhook, url: https://hooks.example.com/x}}\n";
@@ -346,41 +320,6 @@ async fn a_machine_gets_one_document_with_what_was_done() {
     assert_eq!((&document["done"][0]["name"], &document["done"][0]["done"]), (&json!("Loader"), &json!("made")));
     assert!(document["done"][0]["secret"].as_str().unwrap().starts_with("whsec_"));
     assert!(!ended.out.contains("hooks.example.com"), "{}", ended.out);
-}
-
-#[tokio::test]
-async fn the_schema_knows_every_field_of_the_example() {
-    let printed = ended(&mut tidings(&["apply", "--schema"])).await;
-    let schema: Value = serde_json::from_str(&printed.out).unwrap();
-    let example: Value = serde_saphyr::from_str(EXAMPLE).unwrap();
-
-    fits(&schema, &example, "");
-
-    assert_eq!(schema["properties"]["reports"]["items"]["properties"]["interval_hours"]["maximum"], 2160);
-    assert_eq!(schema["additionalProperties"], false);
-}
-
-/// Fails where a value has a field that its schema does not have, or lacks one that it needs.
-fn fits(schema: &Value, value: &Value, path: &str) {
-    // A field with words of its own wraps what it is.
-    let schema = schema["allOf"].get(0).unwrap_or(schema);
-    if let Some(fields) = value.as_object() {
-        assert_eq!(schema["additionalProperties"], false, "{path} may hold anything");
-        for (field, value) in fields {
-            let known = schema["properties"].get(field);
-            fits(
-                known.unwrap_or_else(|| panic!("{path}.{field} is not in the schema")),
-                value,
-                &format!("{path}.{field}"),
-            );
-        }
-        for needed in schema["required"].as_array().into_iter().flatten() {
-            assert!(fields.contains_key(needed.as_str().unwrap()), "{path} lacks {needed}");
-        }
-    }
-    for item in value.as_array().into_iter().flatten() {
-        fits(&schema["items"], item, &format!("{path}[]"));
-    }
 }
 
 #[tokio::test]

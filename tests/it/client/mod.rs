@@ -1,5 +1,7 @@
 //! The commands that ask a running service, run as a user runs them.
 
+mod told;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
@@ -27,28 +29,6 @@ async fn asked(app: &TestApp, arguments: &[&str]) -> String {
     let ended = ask(app, arguments).await;
     assert_eq!(ended.code, Some(0), "{arguments:?}: {}{}", ended.out, ended.err);
     ended.out
-}
-
-#[tokio::test]
-async fn whoever_reaches_no_service_is_told_what_to_do() {
-    let (app, home) = (TestApp::start().await, tempfile::tempdir().unwrap());
-    let nobody = ended(&mut command("http://127.0.0.1:1", &["status"])).await;
-    let stranger =
-        ended(command(app.url.as_str(), &["status"]).env("TIDINGS_ADMIN_KEY", "not-a-key-of-this-service")).await;
-    let mut keyless = tidings(&["status", "--url", app.url.as_str(), "--data-dir", home.path().to_str().unwrap()]);
-    let without_key = ended(&mut keyless).await;
-    std::fs::write(home.path().join("admin.key"), format!("{ADMIN_KEY}\n")).unwrap();
-    let with_file = ended(&mut keyless).await;
-    let wrong_use = ended(&mut tidings(&["report", "show"])).await;
-
-    assert_eq!((nobody.code, stranger.code, without_key.code), (Some(1), Some(1), Some(1)));
-    assert!(nobody.err.contains("no service answers at http://127.0.0.1:1/") && nobody.err.contains("`tidings serve`"));
-    assert!(stranger.err.contains("does not know this API key; set TIDINGS_ADMIN_KEY"), "{}", stranger.err);
-    assert!(!stranger.err.contains("not-a-key-of-this-service"));
-    assert!(without_key.err.contains("no API key: ") && without_key.err.contains("admin.key"), "{}", without_key.err);
-    assert_eq!(with_file.code, Some(0), "{}", with_file.err);
-    assert!(with_file.out.contains("mail_is_set\ttrue"), "{}", with_file.out);
-    assert_eq!(wrong_use.code, Some(2));
 }
 
 #[tokio::test]
@@ -133,7 +113,8 @@ async fn a_report_goes_through_its_life_by_command() {
     assert_eq!(subscription["report_ids"], json!([retired]));
     assert_eq!(status, 204);
     let gone = ask(&app, &["report", "check", "Daily"]).await;
-    assert!(gone.err.contains("there is no report \"Daily\""), "{}", gone.err);
+    assert!(gone.err.contains("a report that is retired can't be checked"), "{}", gone.err);
+    assert!(asked(&app, &["report", "show", "Contoso/Daily"]).await.contains("state\tretired"));
     asked(&app, &["subscription", "remove", "Ann"]).await;
     assert!(app.list("/subscriptions").await.is_empty());
 }
@@ -175,12 +156,21 @@ async fn events_are_followed_from_a_number_on_until_nobody_reads() {
     assert_eq!(ended.code(), Some(0));
 }
 
+/// What a service says to whoever shows no key.
+fn unauthorized() -> Response<Body> {
+    let problem = json!({ "type": "urn:tidings:problem:unauthorized", "title": "Unauthorized", "status": 401 });
+    Response::builder().status(401).body(Body::from(problem.to_string())).unwrap()
+}
+
 /// A service whose account is signed in to: waiting at first, then in this state.
 async fn signing_in(state: &'static str) -> Server {
     let asked = std::sync::Arc::new(AtomicUsize::new(0));
     Server::start(move |taken| {
         let asked = asked.clone();
         async move {
+            if taken.header("authorization").is_empty() {
+                return unauthorized();
+            }
             let answer = if taken.uri.path().ends_with("/sign-in") {
                 let begun = taken.method == Method::POST || asked.fetch_add(1, Ordering::SeqCst) == 0;
                 json!({ "state": if begun { "waiting" } else { state }, "user_code": "ABCD-EFGH",
@@ -215,13 +205,16 @@ async fn a_sign_in_shows_the_code_and_waits_for_its_end() {
         );
         assert!(if code == 0 { ended.out == said } else { ended.err.contains(said) }, "{}{}", ended.out, ended.err);
         let begun = service.taken().iter().filter(|taken| taken.method == Method::POST).count();
-        assert_eq!((begun, service.taken().len()), (1, 4));
+        assert_eq!((begun, service.taken().len()), (1, 5));
     }
 }
 
 #[tokio::test]
 async fn reports_that_exist_at_the_api_are_listed_and_taken_over() {
     let service = Server::start(|taken| async move {
+        if taken.header("authorization").is_empty() {
+            return unauthorized();
+        }
         let answer = match (taken.method.as_str(), taken.uri.path()) {
             ("GET", "/api/v1/accounts") => json!({ "items": [{ "id": "a1", "name": "Contoso" }], "next_cursor": null }),
             ("GET", "/api/v1/accounts/a1/reports") => {
@@ -272,4 +265,51 @@ async fn what_is_asked_again_after_a_lost_answer_is_done_once() {
 
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     assert_eq!(app.list("/subscriptions").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_subscription_is_made_with_an_endpoint_that_is_named_and_goes_nowhere_else() {
+    let app = TestApp::start().await;
+    let hook = app.sandbox.url().join("/catch/slack/T0/B0/s3cret-hook").unwrap();
+    let add = ["subscription", "add", "Sales", "--channel", "slack", "--endpoint", "env:HOOK"];
+
+    let made = ended(command(app.url.as_str(), &add).env("HOOK", hook.as_str())).await;
+    let unset = ask(&app, &add).await;
+
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    assert_eq!(app.list("/subscriptions").await[0]["endpoint"]["channel"], "slack");
+    assert_eq!(unset.code, Some(1));
+    assert!(unset.err.contains("endpoint.url: HOOK is not set"), "{}", unset.err);
+    assert!(!format!("{}{}{}", made.out, made.err, unset.err).contains("s3cret-hook"));
+    let changed = ["subscription", "change", "Sales", "--endpoint", hook.as_str()];
+    asked(&app, &changed).await;
+}
+
+#[tokio::test]
+async fn a_name_that_two_accounts_have_is_told_with_them_and_may_be_given_with_one() {
+    let app = TestApp::start().await;
+    app.account().await;
+    app.marketplace_account().await;
+    for (account, query) in
+        [("Contoso", "SELECT Month FROM OfficeUsage"), ("Marketplace", "SELECT OrderId FROM ISVOrder")]
+    {
+        asked(&app, &["query", "add", "Same", query, "--account", account]).await;
+        let query = format!("{account}/Same");
+        asked(&app, &["report", "add", "Same", "--query", &query, "--interval-hours", "24"]).await;
+    }
+
+    let unclear = ask(&app, &["report", "show", "Same"]).await;
+    let clear: Value =
+        serde_json::from_str(&asked(&app, &["report", "show", "Marketplace/Same", "--json"]).await).unwrap();
+    let query = ask(&app, &["query", "remove", "Same"]).await;
+    let unknown = ask(&app, &["query", "remove", "Nothing"]).await;
+
+    let ids: Vec<String> =
+        app.list("/reports").await.iter().map(|report| report["id"].as_str().unwrap().to_owned()).collect();
+    let listed = format!("\"Marketplace/Same\" ({}), \"Contoso/Same\" ({})", ids[0], ids[1]);
+    assert!(unclear.err.contains(&listed), "{}", unclear.err);
+    assert_eq!((&clear["name"], &clear["id"]), (&json!("Same"), &json!(ids[0])));
+    assert!(query.err.contains("\"Contoso/Same\" (") && query.err.contains("\"Marketplace/Same\" ("), "{}", query.err);
+    assert!(unknown.err.contains("`tidings query list --account \"Contoso\"`"), "{}", unknown.err);
+    asked(&app, &["query", "list", "--account", "Contoso"]).await;
 }
