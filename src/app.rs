@@ -1,5 +1,6 @@
 //! Everything the service needs, built once.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -85,9 +86,20 @@ pub enum BuildError {
     Archive(PathBuf, #[source] std::io::Error),
 }
 
-/// What everything is made of. Clones share it.
+/// What everything is made of. Clones share it: each request has one.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The parts of [`App`].
+pub struct Parts {
     /// Where our rows are.
     pub pool: PgPool,
     /// The time.
@@ -164,7 +176,7 @@ impl App {
             wake.clone(),
             settings.calls_per_second,
         );
-        Ok(Self {
+        Ok(Self(Arc::new(Parts {
             access: Access::new(pool.clone(), clock.clone(), settings.admin_key, settings.local_key),
             door: Door::open(pool.clone(), clock.clone(), wake.clone(), addresses.clone(), &settings.door),
             trusted_proxies: settings.door.trusted_proxies,
@@ -205,7 +217,7 @@ impl App {
             archive,
             links,
             channels,
-        })
+        })))
     }
 }
 

@@ -13,12 +13,13 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
 use super::source;
 use crate::app::App;
 use crate::callback::{Call, MOST_BODY, escaped};
 use crate::db::batch::NotWritten;
+use crate::id::CallbackId;
 
 const PREFIX: &str = "/callbacks/";
 /// Stands where the token stood in what a caller sent.
@@ -64,18 +65,28 @@ pub(super) async fn take(State(app): State<App>, request: Request) -> Response {
     if answer.is_success() { answer.into_response() } else { (answer, [("retry-after", "1")]).into_response() }
 }
 
-/// Reads and records in a task of its own: a caller that hangs up has still called.
+/// A caller that hangs up has still called: what was handed to the door is written, and a body that is still on its way is
+/// read in a task of its own.
 async fn recorded(app: App, call: Call, body: Body, token: String) -> (&'static str, StatusCode) {
-    let recording = tokio::spawn(async move {
-        let (body, body_cut) = read(body).await;
-        let body = without(body, &token);
-        app.door.record(Call { body, body_cut, ..call }).await
-    });
-    match recording.await {
-        Ok(Ok(_)) => ("recorded", StatusCode::OK),
-        Ok(Err(NotWritten::Full)) => ("shed", StatusCode::SERVICE_UNAVAILABLE),
-        Ok(Err(NotWritten::Failed)) | Err(_) => ("not_recorded", StatusCode::SERVICE_UNAVAILABLE),
+    let mut reading = Box::pin(read(body));
+    let outcome = match (&mut reading).now_or_never() {
+        Some(came) => record(&app, call, came, &token).await,
+        None => {
+            let recording = tokio::spawn(async move { record(&app, call, reading.await, &token).await });
+            recording.await.unwrap_or(Err(NotWritten::Failed))
+        }
+    };
+    match outcome {
+        Ok(_) => ("recorded", StatusCode::OK),
+        Err(NotWritten::Full) => ("shed", StatusCode::SERVICE_UNAVAILABLE),
+        Err(NotWritten::Failed) => ("not_recorded", StatusCode::SERVICE_UNAVAILABLE),
     }
+}
+
+/// Hands a call to the door before it waits for the first time.
+async fn record(app: &App, call: Call, (body, body_cut): (Bytes, bool), token: &str) -> Result<CallbackId, NotWritten> {
+    let body = without(body, token);
+    app.door.record(Call { body, body_cut, ..call }).await
 }
 
 fn source(app: &App, head: &Parts) -> Option<String> {
