@@ -1,5 +1,7 @@
 //! Everything the service needs, built once.
 
+pub mod rotation;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -68,6 +70,9 @@ pub enum BuildError {
     /// Another key was used with this database.
     #[error(transparent)]
     Keyring(#[from] access::KeyringError),
+    /// A key that is still needed was removed.
+    #[error(transparent)]
+    Rotation(#[from] rotation::RotationError),
     /// No client.
     #[error(transparent)]
     Outbound(#[from] crate::outbound::SetupError),
@@ -134,6 +139,7 @@ impl App {
     /// Builds it on a migrated database.
     pub async fn build(pool: PgPool, clock: Clock, settings: Settings) -> Result<Self, BuildError> {
         access::check_keyring(&pool, &clock, &settings.keyring).await?;
+        rotation::check(&pool, &settings.keyring).await?;
         let keyring = settings.keyring;
         let wake = Wake::default();
         // The proxy is for Microsoft; endpoints are called straight, where the guard sees their addresses.

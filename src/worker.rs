@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access;
 use crate::account::expiring;
-use crate::app::App;
+use crate::app::{App, rotation};
 use crate::db::{StoreError, Stored};
 use crate::report::{expectation, store::checks, store::comparisons};
 use crate::wake::{Ear, Topic};
@@ -24,6 +24,8 @@ const LATE_EVERY: Duration = Duration::from_secs(30);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 const EXPIRING_EVERY: Duration = Duration::from_secs(3600);
 const FRESH_EVERY: Duration = Duration::from_secs(300);
+const RESEAL_EVERY: Duration = Duration::from_secs(3600);
+const RESEAL_AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// What is in flight when the process stops gets this long; the whole stop takes under 20 s.
 const DRAIN: Duration = Duration::from_secs(12);
 
@@ -78,6 +80,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     steps.spawn(fan_out(app.clone(), stop.clone()));
     steps.spawn(keep_watch(app.clone(), stop.clone()));
     steps.spawn(keep_fresh(app.clone(), stop.clone()));
+    steps.spawn(keep_sealed(app.clone(), stop.clone()));
     steps.spawn(app.wake.clone().relay(app.pool.clone(), stop.clone()));
     all_ended(steps, &stop).await;
 }
@@ -270,6 +273,21 @@ async fn keep_fresh(app: App, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(FRESH_EVERY) => {}
+        }
+    }
+}
+
+/// Brings what rests sealed under the newest key: after a start, when the key may be another one, and now and then, for what
+/// a replica with the old setting sealed meanwhile.
+async fn keep_sealed(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let resealed = rotation::reseal(&app).await;
+        let is_done = done("seal with the newest key", &resealed.map(drop));
+        let is_shown = done("measure what needs which key", &rotation::measure(&app).await);
+        let pause = if is_done && is_shown { RESEAL_EVERY } else { RESEAL_AFTER_FAILURE };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

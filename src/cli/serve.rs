@@ -13,6 +13,7 @@ use url::Url;
 use super::database::Server;
 use super::{home, say, service, signals};
 use crate::access;
+use crate::app::rotation::{self, Place};
 use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::{Database, Settings, local_url};
@@ -65,6 +66,7 @@ async fn serve(
         key_file,
     };
     let app = App::build(pool.clone(), Clock::system(), settings).await?;
+    say::about("secret key", &secret_keys(&app).await?);
     shown.say(&app, &listeners, server, &data_dir)?;
     let served = service::run(app, listeners, stop).await;
     pool.close().await;
@@ -144,6 +146,17 @@ impl Shown {
         );
         Ok(())
     }
+}
+
+/// The newest key by its id, and whether those behind it can be removed.
+async fn secret_keys(app: &App) -> anyhow::Result<String> {
+    let keys = rotation::keys(&mut *app.pool.acquire().await?, &app.keyring).await?;
+    let told = keys.iter().filter(|key| key.place != Place::Removed).map(|key| match key.place {
+        Place::Newest => key.id.clone(),
+        _ if key.uses.count() == 0 => format!("{} behind it is not used any more: it can be removed", key.id),
+        _ => format!("{} behind it still {}", key.id, key.uses),
+    });
+    Ok(told.collect::<Vec<_>>().join("; "))
 }
 
 /// Without the slash that stands for no path.

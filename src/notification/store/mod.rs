@@ -2,6 +2,7 @@
 
 pub mod deliveries;
 pub(super) mod fan_out;
+pub mod reseal;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
