@@ -23,6 +23,7 @@ mod notification;
 mod query;
 mod readme;
 mod report;
+mod rotation;
 mod sandbox;
 mod story;
 mod support;
