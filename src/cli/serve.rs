@@ -148,12 +148,12 @@ impl Shown {
     }
 }
 
-/// The newest key by its id, and whether those behind it can be removed.
+/// The newest key by its id, and what needs those behind it. One that nothing needs may be on its way in or out.
 async fn secret_keys(app: &App) -> anyhow::Result<String> {
     let keys = rotation::keys(&mut *app.pool.acquire().await?, &app.keyring).await?;
     let told = keys.iter().filter(|key| key.place != Place::Removed).map(|key| match key.place {
         Place::Newest => key.id.clone(),
-        _ if key.uses.count() == 0 => format!("{} behind it is not used any more: it can be removed", key.id),
+        _ if key.uses.count() == 0 => format!("{} behind it is used by nothing", key.id),
         _ => format!("{} behind it still {}", key.id, key.uses),
     });
     Ok(told.collect::<Vec<_>>().join("; "))

@@ -2,11 +2,15 @@
 
 use serde_json::{Value, json};
 use tidings::app::rotation;
+use tidings::channel::Endpoint;
+use tidings::notification::store;
 use tidings::secret::{Keyring, Secret};
 use url::Url;
 
-use crate::support::app::TestApp;
-use crate::support::scene::{DAY, HOUR, client};
+use crate::support::app::{ADMIN_KEY, TestApp};
+use crate::support::command::{Running, ended, tidings};
+use crate::support::database::fresh;
+use crate::support::scene::{DAY, HOUR, client, until};
 
 /// What `GET /status` says of a key that stands at `place`: is it in use, and by how many of what.
 async fn uses(it: &TestApp, place: &str) -> Value {
@@ -124,6 +128,89 @@ async fn replicas_that_reseal_at_once_and_a_change_meanwhile_do_no_harm() {
     let it = started(it, &[&new]).await;
     let same = it.post(&format!("{path}/compare"), password).await;
     assert_eq!(same["differs"], json!([]), "{same}");
+}
+
+#[tokio::test]
+async fn a_change_that_is_under_way_is_waited_for_and_not_overwritten() {
+    let it = TestApp::start().await;
+    let id = it.subscribe("webhook").await["id"].as_str().unwrap().parse().unwrap();
+    let (old, new) = (it.secret_key.clone(), Keyring::generate());
+    let it = started(it, &[&new, &old]).await;
+    let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    let changed = Endpoint::Webhook { url: Secret::new("https://moved.example/hook"), secret };
+    let mut change = it.database.pool.begin().await.unwrap();
+    store::set_endpoint(&mut change, &it.app.keyring, id, &changed, it.clock.now()).await.unwrap();
+
+    let app = it.app.clone();
+    let resealing = tokio::spawn(async move { rotation::reseal(&app).await });
+    let waiting =
+        "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    until("the other waits", || async { it.number(waiting).await == 1 }).await;
+    change.commit().await.unwrap();
+
+    assert_eq!(resealing.await.unwrap().unwrap(), 1);
+    let mut conn = it.database.pool.acquire().await.unwrap();
+    assert!(store::has_endpoint(&mut conn, &it.app.keyring, id, &changed).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_repeat_of_a_request_whose_answer_nothing_opens_is_told_so() {
+    let it = TestApp::start().await;
+    let (old, new) = (it.secret_key.clone(), Keyring::generate());
+    let ask = async |it: &TestApp| {
+        let request = client().post(it.url.join("/api/v1/keys").unwrap()).bearer_auth(ADMIN_KEY);
+        let request = request.header("idempotency-key", "once").json(&json!({ "name": "one", "scopes": ["read"] }));
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+
+    let first = ask(&it).await;
+    let it = started(it, &[&new, &old]).await;
+    assert_eq!(ask(&it).await, first);
+    assert_eq!(uses(&it, "older").await, json!([true, 0, 0, 0]));
+    let it = started(it, &[&new]).await;
+    let (status, told) = ask(&it).await;
+
+    assert_eq!(first.0, 201);
+    assert!(status == 409 && told.contains("secret key"), "{status} {told}");
+}
+
+#[tokio::test]
+async fn the_service_says_at_its_start_what_needs_the_old_key_and_seals_anew_by_itself() {
+    let (database, folder) = (fresh().await, tempfile::tempdir().unwrap());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let (old, new) = (Keyring::generate(), Keyring::generate());
+    let serve = |keys: &[&Secret]| {
+        let keys: Vec<&str> = keys.iter().map(|key| key.expose()).collect();
+        let mut command = tidings(&["serve", "--listen", &address, "--data-dir", folder.path().to_str().unwrap()]);
+        command.env("TIDINGS_DATABASE_URL", database.url()).env("TIDINGS_SECRET_KEY", keys.join(","));
+        command.env("TIDINGS_ADMIN_KEY", ADMIN_KEY);
+        command
+    };
+    let mut first = Running::start(&mut serve(&[&old]));
+    first.line("dashboard").await;
+    let hook = json!({ "name": "hook", "endpoint": { "channel": "webhook", "url": "https://hook.example/x" } });
+    let made = client().post(format!("http://{address}/api/v1/subscriptions")).bearer_auth(ADMIN_KEY).json(&hook);
+    assert_eq!(made.send().await.unwrap().status(), 201);
+    assert_eq!(first.stop().await, Some(0));
+
+    let mut second = Running::start(&mut serve(&[&new, &old]));
+    assert!(second.line("secret key").await.ends_with("behind it still seals 1 subscription"));
+    let metrics =
+        async || client().get(format!("http://{address}/metrics")).send().await.unwrap().text().await.unwrap();
+    until("nothing needs the old key", async || metrics().await.contains("tidings_secret_key_uses{key=\"older\"} 0"))
+        .await;
+    assert!(metrics().await.contains("tidings_secret_key_uses{key=\"newest\"} 1"));
+    assert_eq!(second.stop().await, Some(0));
+
+    let early = ended(&mut serve(&[&old])).await;
+    assert_eq!(early.code, Some(1));
+    assert!(early.err.contains("was removed and still seals 1 subscription: put it back"), "{}", early.err);
+    let mut third = Running::start(&mut serve(&[&new, &old]));
+    assert!(third.line("secret key").await.ends_with("behind it is used by nothing"));
+    assert_eq!(third.stop().await, Some(0));
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Brings what rests sealed in `accounts` and `sign_ins` under the newest key, and tells which keys are still needed.
 //!
 //! A batch locks its rows until its transaction ends, so that a change meanwhile waits and none is overwritten; of two
-//! replicas the second finds nothing left. What can't be opened stays as it is and is logged.
+//! replicas the second finds nothing left. What can't be opened stays as it is and is logged. The print of a refresh token
+//! that was renewed since can't be made anew, as the token it is of rests nowhere: when that one is given again after its key
+//! is gone, it counts as another.
 
 use sqlx::PgConnection;
 use uuid::Uuid;
