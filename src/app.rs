@@ -1,7 +1,5 @@
 //! Everything the service needs, built once.
 
-pub mod rotation;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,6 +26,7 @@ use crate::report::compare::Compare;
 use crate::report::dataset::Datasets;
 use crate::report::limits::Quotas;
 use crate::report::register::Register;
+use crate::rotation;
 use crate::secret::{Keyring, Secret};
 use crate::wake::Wake;
 

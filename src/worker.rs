@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access;
 use crate::account::expiring;
-use crate::app::{App, rotation};
+use crate::app::App;
 use crate::db::{StoreError, Stored};
 use crate::report::{expectation, store::checks, store::comparisons};
+use crate::rotation;
 use crate::wake::{Ear, Topic};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -281,9 +282,9 @@ async fn keep_fresh(app: App, stop: CancellationToken) {
 /// a replica with the old setting sealed meanwhile.
 async fn keep_sealed(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let resealed = rotation::reseal(&app).await;
+        let resealed = rotation::reseal(&app.pool, &app.keyring).await;
         let is_done = done("seal with the newest key", &resealed.map(drop));
-        let is_shown = done("measure what needs which key", &rotation::measure(&app).await);
+        let is_shown = done("measure what needs which key", &rotation::measure(&app.pool, &app.keyring).await);
         let pause = if is_done && is_shown { RESEAL_EVERY } else { RESEAL_AFTER_FAILURE };
         tokio::select! {
             () = stop.cancelled() => {}

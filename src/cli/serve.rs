@@ -13,12 +13,12 @@ use url::Url;
 use super::database::Server;
 use super::{home, say, service, signals};
 use crate::access;
-use crate::app::rotation::{self, Place};
 use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::{Database, Settings, local_url};
 use crate::http::Listeners;
 use crate::insights::Program;
+use crate::rotation::{self, Place};
 use crate::secret::Secret;
 use crate::telemetry;
 

@@ -14,6 +14,7 @@ const ORDER: &[&[&str]] = &[
     &["execution"],
     &["download"],
     &["notification"],
+    &["rotation"],
     &["app"],
     &["http", "worker"],
     &["config", "sandbox", "telemetry"],

@@ -1,9 +1,9 @@
 //! The secret key is changed: two keys live, what needs the old one is brought under the new one, and the old one goes.
 
 use serde_json::{Value, json};
-use tidings::app::rotation;
 use tidings::channel::Endpoint;
 use tidings::notification::store;
+use tidings::rotation;
 use tidings::secret::{Keyring, Secret};
 use url::Url;
 
@@ -39,12 +39,12 @@ async fn rotating(new: &Secret) -> (TestApp, String, Url) {
     it.after(DAY - HOUR).await;
     it.drain().await;
     let old = it.secret_key.clone();
-    (started(it, &[new, &old]).await, report, address)
+    (Box::pin(started(it, &[new, &old])).await, report, address)
 }
 
 /// Does what is left to do until nothing needs the old key.
 async fn settled(it: &TestApp) {
-    rotation::reseal(&it.app).await.unwrap();
+    rotation::reseal(&it.app.pool, &it.app.keyring).await.unwrap();
     it.drain().await;
     it.after(HOUR + 40 * 60).await;
     it.drain().await;
@@ -55,7 +55,7 @@ async fn settled(it: &TestApp) {
 #[tokio::test]
 async fn a_new_key_takes_over_and_the_old_one_can_be_removed_without_a_loss() {
     let new = Keyring::generate();
-    let (it, report, before) = rotating(&new).await;
+    let (it, report, before) = Box::pin(rotating(&new)).await;
 
     assert_eq!(uses(&it, "older").await, json!([true, 1, 1, 1]));
     it.drain().await;
@@ -87,7 +87,7 @@ async fn a_new_key_takes_over_and_the_old_one_can_be_removed_without_a_loss() {
 #[tokio::test]
 async fn a_key_that_is_removed_too_early_is_named_with_what_still_needs_it() {
     let new = Keyring::generate();
-    let (it, _, _) = rotating(&new).await;
+    let (it, _, _) = Box::pin(rotating(&new)).await;
     let id = Keyring::parse(&it.secret_key).unwrap().ids().pop().unwrap();
 
     let Err((it, error)) = it.with_keys(&[&new]).await else { panic!("it started") };
@@ -95,7 +95,7 @@ async fn a_key_that_is_removed_too_early_is_named_with_what_still_needs_it() {
     let all = "seals 1 account and seals 1 subscription and signs the addresses of 1 report:";
     assert!(error.to_string().contains(all), "{error}");
 
-    rotation::reseal(&it.app).await.unwrap();
+    rotation::reseal(&it.app.pool, &it.app.keyring).await.unwrap();
     let Err((it, error)) = it.with_keys(&[&new]).await else { panic!("it started") };
     assert!(error.to_string().contains("still signs the addresses of 1 report:"), "{error}");
 
@@ -117,14 +117,14 @@ async fn replicas_that_reseal_at_once_and_a_change_meanwhile_do_no_harm() {
 
     let path = format!("/accounts/{account}");
     let (one, other, changed) = tokio::join!(
-        rotation::reseal(&it.app),
-        rotation::reseal(&it.app),
+        rotation::reseal(&it.app.pool, &it.app.keyring),
+        rotation::reseal(&it.app.pool, &it.app.keyring),
         it.call("PATCH", &path, Some(password.clone()))
     );
 
     assert_eq!(changed.0, 200, "{}", changed.1);
     assert!(one.unwrap() + other.unwrap() >= 45);
-    assert_eq!(rotation::reseal(&it.app).await.unwrap(), 0);
+    assert_eq!(rotation::reseal(&it.app.pool, &it.app.keyring).await.unwrap(), 0);
     let it = started(it, &[&new]).await;
     let same = it.post(&format!("{path}/compare"), password).await;
     assert_eq!(same["differs"], json!([]), "{same}");
@@ -142,7 +142,7 @@ async fn a_change_that_is_under_way_is_waited_for_and_not_overwritten() {
     store::set_endpoint(&mut change, &it.app.keyring, id, &changed, it.clock.now()).await.unwrap();
 
     let app = it.app.clone();
-    let resealing = tokio::spawn(async move { rotation::reseal(&app).await });
+    let resealing = tokio::spawn(async move { rotation::reseal(&app.pool, &app.keyring).await });
     let waiting =
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     until("the other waits", || async { it.number(waiting).await == 1 }).await;
@@ -219,7 +219,7 @@ async fn what_was_given_under_the_old_key_is_known_again_under_the_new_one() {
     let account = it.account().await;
     let (old, new) = (it.secret_key.clone(), Keyring::generate());
     let it = started(it, &[&new, &old]).await;
-    rotation::reseal(&it.app).await.unwrap();
+    rotation::reseal(&it.app.pool, &it.app.keyring).await.unwrap();
     let it = started(it, &[&new]).await;
     let settings = it.sandbox.world.settings();
     let given = json!({ "client_secret": settings.client_secret.expose(), "refresh_token": "another" });

@@ -11,10 +11,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::app::rotation::{self, KeyUses, Place};
 use crate::http::error::ApiError;
 use crate::http::extract::MayRead;
 use crate::notification::store::deliveries;
+use crate::rotation::{self, KeyUses, Place};
 use crate::{db, execution, report};
 
 /// What piles up is counted no further, so that asking stays cheap.

@@ -33,7 +33,7 @@ pub(crate) struct TestApp {
     pub(crate) archive: TempDir,
     pub(crate) secret_key: Secret,
     client: reqwest::Client,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
 /// The time at which every test begins.
@@ -83,7 +83,7 @@ impl TestApp {
         let listeners = Listeners { main: listener, admin: None };
         tokio::spawn(http::serve(app.clone(), listeners, stop.clone()));
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        Self { app, sandbox, clock, url, database, archive, secret_key, client, _stop: stop.drop_guard() }
+        Self { app, sandbox, clock, url, database, archive, secret_key, client, stop: stop.drop_guard() }
     }
 
     /// The same service on the same database at another public address, as after a change of settings.
@@ -104,7 +104,7 @@ impl TestApp {
         }
         let stop = CancellationToken::new();
         // The service before ends here and leaves its address.
-        self._stop = stop.clone().drop_guard();
+        drop(std::mem::replace(&mut self.stop, stop.clone().drop_guard()));
         let address = self.url.socket_addrs(|| None).unwrap()[0];
         until("the address is free", || async { TcpListener::bind(address).await.is_ok() }).await;
         let listeners = Listeners { main: TcpListener::bind(address).await.unwrap(), admin: None };

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::App;
 use crate::db::{StoreError, Stored};
 use crate::secret::Keyring;
 use crate::{access, account, notification, report};
@@ -138,12 +137,12 @@ pub async fn check(pool: &PgPool, keyring: &Keyring) -> Result<(), RotationError
 }
 
 /// Brings all that rests sealed under the newest key; tells how many rows that were. Any number of replicas may do it at once.
-pub async fn reseal(app: &App) -> Stored<usize> {
+pub async fn reseal(pool: &PgPool, keyring: &Keyring) -> Stored<usize> {
     let mut done = 0;
     for table in [Table::Accounts, Table::SignIns, Table::Subscriptions] {
         let mut after = Uuid::nil();
         loop {
-            let ids = batch(app, table, after).await?;
+            let ids = batch(pool, keyring, (table, after)).await?;
             done += ids.len();
             match ids.last() {
                 Some(last) => after = *last,
@@ -158,8 +157,8 @@ pub async fn reseal(app: &App) -> Stored<usize> {
 }
 
 /// Shows as a metric what needs the newest key, and what the older ones: those can be removed at none.
-pub async fn measure(app: &App) -> Stored<()> {
-    let keys = keys(&mut *app.pool.acquire().await?, &app.keyring).await?;
+pub async fn measure(pool: &PgPool, keyring: &Keyring) -> Stored<()> {
+    let keys = keys(&mut *pool.acquire().await?, keyring).await?;
     for (place, label) in [(Place::Newest, "newest"), (Place::Older, "older")] {
         let count: i64 = keys.iter().filter(|key| key.place == place).map(|key| key.uses.count()).sum();
         metrics::gauge!("tidings_secret_key_uses", "key" => label)
@@ -175,12 +174,12 @@ enum Table {
     Subscriptions,
 }
 
-async fn batch(app: &App, table: Table, after: Uuid) -> Stored<Vec<Uuid>> {
-    let mut tx = app.pool.begin().await?;
+async fn batch(pool: &PgPool, keyring: &Keyring, (table, after): (Table, Uuid)) -> Stored<Vec<Uuid>> {
+    let mut tx = pool.begin().await?;
     let ids = match table {
-        Table::Accounts => account::store::reseal(&mut tx, &app.keyring, after, BATCH).await?,
-        Table::SignIns => account::store::reseal_sign_ins(&mut tx, &app.keyring, after, BATCH).await?,
-        Table::Subscriptions => notification::store::reseal::reseal(&mut tx, &app.keyring, after, BATCH).await?,
+        Table::Accounts => account::store::reseal(&mut tx, keyring, after, BATCH).await?,
+        Table::SignIns => account::store::reseal_sign_ins(&mut tx, keyring, after, BATCH).await?,
+        Table::Subscriptions => notification::store::reseal::reseal(&mut tx, keyring, after, BATCH).await?,
     };
     tx.commit().await?;
     Ok(ids)
