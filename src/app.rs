@@ -29,6 +29,7 @@ use crate::report::dataset::Datasets;
 use crate::report::limits::Quotas;
 use crate::report::register::Register;
 use crate::retention::{Keep, Retention};
+use crate::rotation;
 use crate::secret::{Keyring, Secret};
 use crate::wake::Wake;
 
@@ -75,6 +76,9 @@ pub enum BuildError {
     /// Another key was used with this database.
     #[error(transparent)]
     Keyring(#[from] access::KeyringError),
+    /// A key that is still needed was removed.
+    #[error(transparent)]
+    Rotation(#[from] rotation::RotationError),
     /// No client.
     #[error(transparent)]
     Outbound(#[from] crate::outbound::SetupError),
@@ -156,6 +160,7 @@ impl App {
     /// Builds it on a migrated database.
     pub async fn build(pool: PgPool, clock: Clock, settings: Settings) -> Result<Self, BuildError> {
         access::check_keyring(&pool, &clock, &settings.keyring).await?;
+        rotation::check(&pool, &settings.keyring).await?;
         let keyring = settings.keyring;
         let wake = Wake::default();
         // The proxy is for Microsoft; endpoints are called straight, where the guard sees their addresses.

@@ -30,6 +30,9 @@ pub mod download;
 
 pub mod notification;
 
+// What goes through all of them: a change of the secret key.
+pub mod rotation;
+
 // An imitation of the API, which knows the kernel only.
 pub mod sandbox;
 

@@ -64,6 +64,15 @@ impl std::fmt::Debug for Sealed {
     }
 }
 
+/// What [`Keyring::reseal`] made.
+#[derive(Debug)]
+pub struct Resealed {
+    /// The secret, sealed with the newest key.
+    pub sealed: Sealed,
+    /// The print beside it.
+    pub print: Option<Vec<u8>>,
+}
+
 /// Why a sealed value could not be opened, or a key not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
@@ -141,6 +150,16 @@ impl Keyring {
         self.keys.iter().find(|key| key.id == id)
     }
 
+    /// The id of the key that seals and signs, as it stands at the head of what it sealed.
+    pub fn newest_id(&self) -> &[u8] {
+        &self.newest().id
+    }
+
+    /// The ids (hex) of all keys, newest first; an id tells nothing of its key.
+    pub fn ids(&self) -> Vec<String> {
+        self.keys.iter().map(|key| hex(&key.id)).collect()
+    }
+
     /// Each key's id (hex) and a value that only its holder can compute: how a database notices a wrong key.
     pub fn check_values(&self) -> Vec<(String, Vec<u8>)> {
         self.keys.iter().map(|key| (hex(&key.id), key.derived("check value").to_vec())).collect()
@@ -167,6 +186,15 @@ impl Keyring {
             .decrypt(&XNonce::from(nonce), Payload { msg: text, aad: place.as_bytes() })
             .map_err(|_| SecretError::CannotOpen)?;
         String::from_utf8(plain).map(Secret).map_err(|_| SecretError::CannotOpen)
+    }
+
+    /// What rests under an older key, sealed with the newest; and the print that is kept beside it, made anew with the newest
+    /// key where it is one of this secret.
+    pub fn reseal(&self, place: &str, rests: &Sealed, print: Option<&[u8]>) -> Result<Resealed, SecretError> {
+        let secret = self.open(place, rests)?;
+        let is_of_it = |print: &&[u8]| self.fingerprints(&secret).iter().any(|known| known == print);
+        let anew = print.filter(is_of_it).map(|_| self.fingerprint(&secret));
+        Ok(Resealed { sealed: self.seal(place, &secret), print: anew.or_else(|| print.map(<[u8]>::to_vec)) })
     }
 
     /// A keyed hash of a value as it was given, so that the same value again can be told from a new one.
@@ -209,6 +237,12 @@ fn fingerprint(key: &Key, secret: &Secret) -> Vec<u8> {
 fn signed_text(key: &Key, purpose: &str, payload: &[u8]) -> String {
     let tag = mac(&key.derived(purpose), &[&key.id, payload]).finalize().into_bytes();
     URL_SAFE_NO_PAD.encode([&key.id[..], payload, &tag].concat())
+}
+
+/// The id (hex) of the key that a signed text names; what is no such text may name any.
+pub fn key_named_by(signed: &str) -> Option<String> {
+    let bytes = URL_SAFE_NO_PAD.decode(signed).ok()?;
+    bytes.get(..KEY_ID_BYTES).map(hex)
 }
 
 /// Random bytes of the operating system's generator.
@@ -282,6 +316,31 @@ mod tests {
         assert!(rotated.fingerprints(&Secret::new("given")).contains(&kept));
         assert!(!rotated.fingerprints(&Secret::new("other")).contains(&kept));
         assert_eq!(rotated.fingerprints(&Secret::new("given"))[0], rotated.fingerprint(&Secret::new("given")));
+    }
+
+    #[test]
+    fn what_was_resealed_needs_the_old_key_no_more() {
+        let (old, new) = (Keyring::generate(), Keyring::generate());
+        let (before, given) = (keyring(std::slice::from_ref(&old)), Secret::new("given"));
+        let (rests, print) = (before.seal("place", &given), before.fingerprint(&given));
+        let rotated = keyring(&[new.clone(), old]);
+
+        let done = rotated.reseal("place", &rests, Some(&print)).unwrap();
+        let other = rotated.reseal("place", &rests, Some(b"print of another")).unwrap();
+
+        let alone = keyring(&[new]);
+        assert_eq!(alone.open("place", &done.sealed).unwrap().expose(), "given");
+        assert_eq!(done.print, Some(alone.fingerprint(&given)));
+        assert_eq!(other.print.as_deref(), Some(&b"print of another"[..]));
+        assert!(alone.reseal("place", &rests, None).is_err());
+    }
+
+    #[test]
+    fn a_signed_text_names_its_key() {
+        let keys = keyring(&[Keyring::generate()]);
+
+        assert_eq!(key_named_by(&keys.sign("callback", b"payload")), keys.ids().pop());
+        assert_eq!(key_named_by("no signed text"), None);
     }
 
     #[test]

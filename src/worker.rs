@@ -18,6 +18,7 @@ use crate::account::expiring;
 use crate::app::App;
 use crate::db::{StoreError, Stored, lease};
 use crate::report::{expectation, store::checks, store::comparisons};
+use crate::rotation;
 use crate::wake::{Ear, Topic};
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -25,6 +26,8 @@ const LATE_EVERY: Duration = Duration::from_secs(30);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 const EXPIRING_EVERY: Duration = Duration::from_secs(3600);
 const FRESH_EVERY: Duration = Duration::from_secs(300);
+const RESEAL_EVERY: Duration = Duration::from_secs(3600);
+const RESEAL_AFTER_FAILURE: Duration = Duration::from_secs(60);
 /// What is in flight when the process stops gets this long; the whole stop takes under 20 s.
 const DRAIN: Duration = Duration::from_secs(12);
 /// What it could not finish is given back in this time.
@@ -97,6 +100,7 @@ pub async fn run(app: App, stop: CancellationToken) {
     steps.spawn(keep_watch(app.clone(), stop.clone()));
     steps.spawn(keep_fresh(app.clone(), stop.clone()));
     steps.spawn(prune(app.clone(), stop.clone()));
+    steps.spawn(keep_sealed(app.clone(), stop.clone()));
     steps.spawn(app.wake.clone().relay(app.pool.clone(), stop.clone()));
     all_ended(steps, &stop).await;
 }
@@ -337,6 +341,21 @@ async fn prune(app: App, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(PRUNE_EVERY) => {}
+        }
+    }
+}
+
+/// Brings what rests sealed under the newest key: after a start, when the key may be another one, and now and then, for what
+/// a replica with the old setting sealed meanwhile.
+async fn keep_sealed(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let resealed = rotation::reseal(&app.pool, &app.keyring).await;
+        let is_done = done("seal with the newest key", &resealed.map(drop));
+        let is_shown = done("measure what needs which key", &rotation::measure(&app.pool, &app.keyring).await);
+        let pause = if is_done && is_shown { RESEAL_EVERY } else { RESEAL_AFTER_FAILURE };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

@@ -29,6 +29,7 @@ pub struct Key {
 const LONGEST_REQUEST: TimeDelta = TimeDelta::minutes(5);
 const PRUNE_ROWS: i64 = 1000;
 const PRUNE_STEPS: usize = 100;
+const MOST_ANSWERS: i64 = 2000;
 
 struct Row {
     id: KeyId,
@@ -307,4 +308,23 @@ pub async fn prune_audit(conn: &mut PgConnection, after: Uuid, before: Uuid) -> 
     let Some(to) = to else { return Ok(None) };
     let result = sqlx::query!("delete from audit where id > $1 and id <= $2", after, to).execute(conn).await?;
     Ok(Some(Step { removed: result.rows_affected(), to }))
+}
+
+/// How many answers kept for a repeat rest under each key; of the oldest few thousand, among which those of an old key are.
+/// They are gone after a day.
+pub async fn answers_sealed_by(conn: &mut PgConnection) -> Stored<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"select encode(substring(answer from 1 for 4), 'hex') as "key!", count(*) as "count!"
+           from (select answer from idempotency where answer is not null order by created_at limit $1) as oldest
+           group by 1"#,
+        MOST_ANSWERS
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.key, row.count)).collect())
+}
+
+/// The ids of the keys that the database was ever used with, oldest first.
+pub async fn known_keys(conn: &mut PgConnection) -> Stored<Vec<String>> {
+    Ok(sqlx::query_scalar!("select key_id from secret_keys order by created_at, key_id").fetch_all(conn).await?)
 }

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Database, Settings, local_url};
 use crate::http::Listeners;
 use crate::insights::Program;
+use crate::rotation::{self, Place};
 use crate::secret::Secret;
 use crate::telemetry;
 
@@ -65,6 +66,7 @@ async fn serve(
         key_file,
     };
     let app = App::build(pool.clone(), Clock::system(), settings).await?;
+    say::about("secret key", &secret_keys(&app).await?);
     shown.say(&app, &listeners, server, &data_dir)?;
     let served = service::run(app, listeners, stop).await;
     pool.close().await;
@@ -146,6 +148,17 @@ impl Shown {
         );
         Ok(())
     }
+}
+
+/// The newest key by its id, and what needs those behind it. One that nothing needs may be on its way in or out.
+async fn secret_keys(app: &App) -> anyhow::Result<String> {
+    let keys = rotation::keys(&mut *app.pool.acquire().await?, &app.keyring).await?;
+    let told = keys.iter().filter(|key| key.place != Place::Removed).map(|key| match key.place {
+        Place::Newest => key.id.clone(),
+        _ if key.uses.count() == 0 => format!("{} behind it is used by nothing", key.id),
+        _ => format!("{} behind it still {}", key.id, key.uses),
+    });
+    Ok(told.collect::<Vec<_>>().join("; "))
 }
 
 /// Without the slash that stands for no path.

@@ -21,6 +21,8 @@ const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 const LONGEST_KEY: usize = 255;
 const CUT_OFF: &str = "the first request with this key was cut off and its outcome is not known: look what is there, then use \
                        a new key";
+const KEY_REMOVED: &str = "the first request with this key was answered, and the secret key that its answer was kept under is \
+                           gone: look what is there, then use a new key";
 
 /// Finds out who asks.
 pub(super) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -98,7 +100,8 @@ async fn keep(app: &App, actor: &Actor, key: &str, status: StatusCode, body: &[u
 }
 
 fn answered(app: &App, actor: &Actor, key: &str, status: u16, sealed: Vec<u8>) -> Result<Response, ApiError> {
-    let body = app.keyring.open(&place(actor, key), &Sealed(sealed)).map_err(|_| ApiError::Internal)?;
+    let opened = app.keyring.open(&place(actor, key), &Sealed(sealed));
+    let body = opened.map_err(|_| ApiError::Conflict(KEY_REMOVED.into()))?;
     let status = StatusCode::from_u16(status).map_err(|_| ApiError::Internal)?;
     let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
     let headers = [(header::CONTENT_TYPE, kind), (header::HeaderName::from_static("idempotent-replayed"), "true")];

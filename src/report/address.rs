@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::id::ReportId;
 use crate::outbound::{Guard, is_public};
-use crate::secret::Keyring;
+use crate::secret::{Keyring, key_named_by};
 
 const PURPOSE: &str = "callback";
 
@@ -66,6 +66,12 @@ impl Addresses {
         url.set_path(&format!("{base}/callbacks/{token}"));
         url
     }
+}
+
+/// The id of the key that an address of ours was made with; another's address may name any.
+pub(super) fn key_of(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    key_named_by(url.path_segments()?.rfind(|segment| !segment.is_empty())?)
 }
 
 fn is_public_https(url: &Url) -> bool {

@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 use url::Url;
 
 use super::address::Addresses;
+use super::address::key_of;
 use super::schedule::{Schedule, next_start};
 use super::store::adopted;
 use super::terms::{Terms, print};
@@ -138,5 +139,6 @@ fn terms(remote: &insights::Report) -> Terms {
             .filter(|method| method == "GET")
             .unwrap_or_else(|| "POST".into()),
         callback: remote.callback_url.as_ref().map(|address| print(address.expose())),
+        callback_key: remote.callback_url.as_ref().and_then(|address| key_of(address.expose())),
     }
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 
-use super::address::Addresses;
+use super::address::{Addresses, key_of};
 use super::drift::{Difference, Finding, judge};
 use super::limits::{LEAD, MARGIN};
 use super::schedule::next_start;
@@ -106,6 +106,9 @@ impl Compare {
             Finding::Unclear(at) => again = Some(at),
             Finding::InLine => {
                 comparisons::found(&mut tx, report, (None, remote.and_then(There::of)), now).await?;
+                if let Some(key) = unnamed_key(report, remote) {
+                    comparisons::name_key(&mut tx, report, &key).await?;
+                }
             }
             Finding::Moved => match avoidable_loss(report, now) {
                 Some(run) => again = Some(run + AFTER_RUN),
@@ -149,6 +152,12 @@ impl Compare {
         }
         Ok(())
     }
+}
+
+/// The key of the address there, where what an older version sent does not name it.
+fn unnamed_key(report: &Report, remote: Option<&insights::Report>) -> Option<String> {
+    report.sent.as_ref().filter(|sent| sent.callback.is_some() && sent.callback_key.is_none())?;
+    key_of(remote?.callback_url.as_ref()?.expose())
 }
 
 /// A difference for the log of facts, which holds no address.

@@ -179,6 +179,7 @@ mod tests {
             format: "csv".into(),
             callback_method: "POST".into(),
             callback: Some("print".into()),
+            callback_key: None,
         }
     }
 

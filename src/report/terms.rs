@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use super::Report;
+use super::address::key_of;
 use super::schedule::{Schedule, next_start};
 use crate::insights;
 use crate::secret::{Secret, digest, hex};
@@ -31,6 +32,9 @@ pub struct Terms {
     pub callback_method: String,
     /// The print of the address it calls.
     pub callback: Option<String>,
+    /// The id of the key that the address was made with; not known of what an older version sent.
+    #[serde(default)]
+    pub callback_key: Option<String>,
 }
 
 impl Terms {
@@ -53,6 +57,7 @@ impl Terms {
             format: report.format.clone(),
             callback_method: report.callback_method.clone(),
             callback: address.map(|address| print(address.as_str())),
+            callback_key: address.and_then(|address| key_of(address.as_str())),
         })
     }
 
@@ -68,6 +73,7 @@ impl Terms {
             format: remote.format.clone().unwrap_or_else(|| wanted.format.clone()),
             callback_method: remote.callback_method.clone().unwrap_or_else(|| wanted.callback_method.clone()),
             callback: remote.callback_url.as_ref().map(|address| print(address.expose())),
+            callback_key: remote.callback_url.as_ref().and_then(|address| key_of(address.expose())),
         }
     }
 
@@ -75,7 +81,9 @@ impl Terms {
     pub(super) fn differs(&self, there: &Self) -> bool {
         let start_at = there.start_at;
         let callback = self.callback.clone().or_else(|| there.callback.clone());
-        Self { start_at, callback, ..self.clone() } != *there
+        // The print of the address says as much.
+        let callback_key = there.callback_key.clone();
+        Self { start_at, callback, callback_key, ..self.clone() } != *there
     }
 
     /// Its schedule, unless it runs once, at once.

@@ -14,7 +14,7 @@ const ORDER: &[&[&str]] = &[
     &["execution"],
     &["download"],
     &["notification"],
-    &["retention"],
+    &["retention", "rotation"],
     &["app"],
     &["http", "worker"],
     &["config", "sandbox", "telemetry"],

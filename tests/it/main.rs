@@ -29,6 +29,7 @@ mod query;
 mod readme;
 mod report;
 mod retention;
+mod rotation;
 mod sandbox;
 mod story;
 mod support;

@@ -139,6 +139,6 @@ pub(in crate::account) fn sealed_refresh_token(keyring: &Keyring, id: AccountId,
     keyring.seal(&place(id, "refresh_token"), token).0
 }
 
-fn place(id: AccountId, column: &str) -> String {
+pub(super) fn place(id: AccountId, column: &str) -> String {
     format!("accounts:{column}:{id}")
 }

@@ -3,6 +3,7 @@
 mod block;
 mod credentials;
 mod renewal;
+mod reseal;
 mod sign_ins;
 
 use chrono::{DateTime, Utc};
@@ -19,6 +20,7 @@ pub(super) use block::{LONGEST_BLOCK, answered, away, block, is_blocked};
 pub use credentials::differing;
 pub(super) use credentials::{credentials, sealed_refresh_token};
 pub(super) use renewal::{claim_renewal, idle, not_renewed, renewed, require_sign_in, signed_in};
+pub use reseal::{reseal, reseal_sign_ins, sealed_by};
 pub use sign_ins::find as sign_in;
 pub(super) use sign_ins::{Claimed, Ended, begin, claim_due, end, later, release};
 

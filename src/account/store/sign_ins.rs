@@ -209,6 +209,6 @@ pub(in crate::account) async fn end(
     Ok(())
 }
 
-fn place(id: AccountId) -> String {
+pub(super) fn place(id: AccountId) -> String {
     format!("sign_ins:device_code:{id}")
 }

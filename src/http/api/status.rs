@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::http::error::ApiError;
 use crate::http::extract::MayRead;
 use crate::notification::store::deliveries;
+use crate::rotation::{self, KeyUses, Place};
 use crate::{db, execution, report};
 
 /// What piles up is counted no further, so that asking stays cheap.
@@ -38,6 +39,40 @@ struct Status {
     database_clock_ahead_ms: i64,
     /// Whether mails can be sent at all.
     mail_is_set: bool,
+    /// The secret keys, newest first, and what still needs each. An older one that nothing needs can be removed.
+    secret_keys: Vec<SecretKey>,
+}
+
+/// A secret key, by its id, and what still needs it.
+#[derive(Debug, Serialize, ToSchema)]
+struct SecretKey {
+    /// Tells nothing of the key.
+    id: String,
+    place: Place,
+    /// Whether anything below needs it.
+    in_use: bool,
+    /// Accounts with a secret that it sealed.
+    accounts: i64,
+    /// Subscriptions with a secret that it sealed.
+    subscriptions: i64,
+    /// Reports whose callback address it signed: they get a new one when no run is lost by it.
+    reports: i64,
+    /// Answers kept for the repeat of a request; gone after a day.
+    answers: i64,
+}
+
+impl From<KeyUses> for SecretKey {
+    fn from(KeyUses { id, place, uses }: KeyUses) -> Self {
+        Self {
+            id,
+            place,
+            in_use: uses.count() > 0,
+            accounts: uses.accounts,
+            subscriptions: uses.subscriptions,
+            reports: uses.reports,
+            answers: uses.answers,
+        }
+    }
 }
 
 /// Show how every stage stands
@@ -54,5 +89,6 @@ async fn show(State(app): State<App>, _: MayRead) -> Result<Json<Status>, ApiErr
         oldest_due_delivery_at: deliveries::oldest_due(&mut conn, now).await?,
         database_clock_ahead_ms: db::clock_difference(&mut conn, &app.clock).await?,
         mail_is_set: app.channels.mail_is_set(),
+        secret_keys: rotation::keys(&mut conn, &app.keyring).await?.into_iter().map(SecretKey::from).collect(),
     }))
 }

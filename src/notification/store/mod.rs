@@ -3,6 +3,7 @@
 pub mod deliveries;
 pub(super) mod fan_out;
 pub mod prune;
+pub mod reseal;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;

@@ -150,6 +150,20 @@ pub(in super::super) async fn found(
     Ok(found.and_then(|row| Some((row.drift_since?, row.is_news))))
 }
 
+/// Notes which key the address was made with that was sent.
+pub(in super::super) async fn name_key(conn: &mut PgConnection, read: &Report, key: &str) -> Stored<()> {
+    sqlx::query!(
+        "update reports set sent = jsonb_set(sent, '{callback_key}', to_jsonb($3::text))
+         where id = $1 and updated_at = $2 and settle_at is null",
+        read.id.0,
+        read.updated_at,
+        key
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// What shall happen there to a report that is not as it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Again {

@@ -302,3 +302,16 @@ pub async fn count(conn: &mut PgConnection, most: i64) -> Stored<Vec<(String, i6
     .await?;
     Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
 }
+
+/// How many reports there have an address of ours that was made with each key; under no name those of which that is not known.
+pub async fn signed_by(conn: &mut PgConnection) -> Stored<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"select coalesce(sent ->> 'callback_key', '') as "key!", count(*) as "count!"
+           from reports
+           where sent ->> 'callback' is not null and there <> 'none' and state <> 'ended'
+           group by 1"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.key, row.count)).collect())
+}

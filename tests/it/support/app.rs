@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tidings::app::{App, Settings};
+use tidings::app::{App, BuildError, Settings};
 use tidings::callback;
 use tidings::channel::MailSettings;
 use tidings::clock::Clock;
@@ -21,6 +21,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::database::{TestDatabase, fresh};
+use super::scene::until;
 
 pub(crate) const ADMIN_KEY: &str = "an-admin-key-for-tests-only";
 pub(crate) const QUERY: &str = "SELECT CustomerName, Month, MonthlyActiveUsers FROM OfficeUsage TIMESPAN LAST_MONTH";
@@ -32,8 +33,9 @@ pub(crate) struct TestApp {
     pub(crate) url: Url,
     pub(crate) database: TestDatabase,
     pub(crate) archive: TempDir,
+    pub(crate) secret_key: Secret,
     client: reqwest::Client,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
 /// The time at which every test begins.
@@ -75,6 +77,7 @@ impl TestApp {
         change(&mut settings);
         let sandbox = sandbox::start(settings, clock.clone()).await.unwrap();
         let archive = tempfile::tempdir().unwrap();
+        let secret_key = Keyring::generate();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: Url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let smtp = Secret::new(format!("smtp://{}?tls=none", sandbox.smtp_address().unwrap()));
@@ -88,7 +91,7 @@ impl TestApp {
             quotas: Quotas::default(),
             keep: Keep::default(),
             door,
-            keyring: Keyring::parse(&Keyring::generate()).unwrap(),
+            keyring: Keyring::parse(&secret_key).unwrap(),
             admin_key: Some(Secret::new(ADMIN_KEY)),
             local_key: None,
             mail: Some(MailSettings::parse(&smtp, "Tidings <tidings@example.com>").unwrap()),
@@ -101,32 +104,55 @@ impl TestApp {
         let listeners = Listeners { main: listener, admin: None };
         tokio::spawn(http::serve(app.clone(), listeners, stop.clone()));
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        Self { app, sandbox, clock, url, database, archive, client, _stop: stop.drop_guard() }
+        Self { app, sandbox, clock, url, database, archive, secret_key, client, stop: stop.drop_guard() }
     }
 
     /// The same service on the same database at another public address, as after a change of settings.
     pub(crate) async fn at(mut self, public_url: &str) -> Self {
-        let (archive, guard) = (self.archive.path().to_owned(), Guard::new(&["127.0.0.0/8".parse().unwrap()]));
-        let settings = Settings {
-            public_url: public_url.parse().unwrap(),
+        let settings = self.settings(public_url.parse().unwrap(), self.app.keyring.clone());
+        self.app = App::build(self.database.pool.clone(), self.clock.clone(), settings).await.unwrap();
+        self
+    }
+
+    /// The same service started again at the same address with other secret keys, newest first; or why it does not start.
+    pub(crate) async fn with_keys(mut self, keys: &[&Secret]) -> Result<Self, (Self, BuildError)> {
+        let text: Vec<&str> = keys.iter().map(|key| key.expose()).collect();
+        let keyring = Keyring::parse(&Secret::new(text.join(","))).unwrap();
+        let settings = self.settings(self.url.clone(), keyring);
+        match App::build(self.database.pool.clone(), self.clock.clone(), settings).await {
+            Ok(app) => self.app = app,
+            Err(error) => return Err((self, error)),
+        }
+        let stop = CancellationToken::new();
+        // The service before ends here and leaves its address.
+        drop(std::mem::replace(&mut self.stop, stop.clone().drop_guard()));
+        let address = self.url.socket_addrs(|| None).unwrap()[0];
+        until("the address is free", || async { TcpListener::bind(address).await.is_ok() }).await;
+        let listeners = Listeners { main: TcpListener::bind(address).await.unwrap(), admin: None };
+        tokio::spawn(http::serve(self.app.clone(), listeners, stop));
+        self.start_again().await;
+        Ok(self)
+    }
+
+    fn settings(&self, public_url: Url, keyring: Keyring) -> Settings {
+        Settings {
+            public_url,
             dashboard_is_public: true,
-            guard,
+            guard: Guard::new(&["127.0.0.0/8".parse().unwrap()]),
             proxy: None,
             calls_per_second: 1000,
             quotas: Quotas::default(),
             keep: Keep::default(),
             door: callback::Settings::default(),
             download_hosts: DownloadHosts::default(),
-            keyring: self.app.keyring.clone(),
+            keyring,
             admin_key: Some(Secret::new(ADMIN_KEY)),
             local_key: None,
             mail: None,
-            archive,
+            archive: self.archive.path().to_owned(),
             sandbox_page: None,
             metrics: None,
-        };
-        self.app = App::build(self.database.pool.clone(), self.clock.clone(), settings).await.unwrap();
-        self
+        }
     }
 
     /// What a start of the process does first.
