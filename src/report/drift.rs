@@ -197,6 +197,7 @@ mod tests {
             occurrences: None,
             end_at: None,
             format: None,
+            created_at: None,
         }
     }
 

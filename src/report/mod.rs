@@ -26,7 +26,7 @@ pub mod register;
 mod schedule;
 pub mod store;
 mod terms;
-pub mod tidy;
+mod tidy;
 
 use chrono::{DateTime, Utc};
 
