@@ -344,6 +344,31 @@ mod tests {
     }
 
     #[test]
+    fn texts_and_intervals_beyond_their_limits_and_an_end_before_the_start_are_named() {
+        let long = "x".repeat(257);
+        let start_at = Some(now() + TimeDelta::hours(5));
+        let broken = Draft {
+            name: long.clone(),
+            description: Some(long),
+            interval_hours: Some(2161),
+            start_at,
+            end_at: start_at,
+            ..draft()
+        };
+
+        assert_eq!(wrong_fields(broken), ["name", "description", "interval_hours", "end_at"]);
+    }
+
+    #[test]
+    fn a_start_that_would_be_moved_when_it_is_sent_is_refused() {
+        let at = |minutes| Draft { start_at: Some(now() + LEAD + TimeDelta::minutes(minutes)), ..draft() };
+
+        assert_eq!(wrong_fields(at(4)), ["start_at"]);
+        let Checked(checked) = at(5).check(now()).unwrap();
+        assert_eq!(next_start(checked.start_at.unwrap(), 24, now()), checked.start_at.unwrap());
+    }
+
+    #[test]
     fn a_report_that_runs_at_once_takes_no_schedule() {
         let broken = Draft { execute_now: true, start_at: Some(now()), ..draft() };
 
