@@ -45,6 +45,7 @@ pub(super) struct ReportInput {
 /// What shall change; what is not given stays. With another query the report is made anew there and keeps its history here.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "null and not given differ")]
 pub(super) struct ReportChange {
     pub(super) name: Option<String>,
     /// Null takes it away.
