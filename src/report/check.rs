@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::State;
-use super::store::{self, checks};
+use super::store::{self, checks, comparisons};
 use crate::db::{self, Stored};
 use crate::id::{AccountId, ReportId};
 use crate::insights;
@@ -51,6 +51,8 @@ pub struct Check {
     pub interval_hours: Option<i32>,
     /// Since when we know a report that existed there before us: what it made before is nobody's news.
     pub adopted_at: Option<DateTime<Utc>>,
+    /// The report is over there: everything is asked for before it is left behind.
+    pub closes: bool,
 }
 
 /// How a check stands after it.
@@ -62,6 +64,7 @@ pub(super) struct Outcome {
     pub(super) tries: i32,
     pub(super) good_at: Option<DateTime<Utc>>,
     pub(super) found: bool,
+    pub(super) closed: bool,
 }
 
 /// Makes a check due because somebody asks.
@@ -117,8 +120,13 @@ pub async fn answered(
         tries: if expected_since.is_some() { tries + 1 } else { 0 },
         good_at: Some(now),
         found,
+        closed: check.closes,
     };
-    checks::finish(conn, check, &outcome).await
+    checks::finish(conn, check, &outcome).await?;
+    if check.closes {
+        comparisons::due(conn, check.account_id, now).await?;
+    }
+    Ok(())
 }
 
 /// Ends a check that was not answered. With a failure that counts, the next try waits longer each time.
@@ -143,6 +151,7 @@ pub async fn unanswered(
         tries: tries + i32::from(failure.is_some()),
         good_at: None,
         found: false,
+        closed: false,
     };
     checks::finish(conn, check, &outcome).await
 }

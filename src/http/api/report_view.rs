@@ -22,7 +22,7 @@ pub(super) struct ReportInput {
     pub(super) query: Option<String>,
     /// …or the id of one that exists at the API, such as a system query.
     pub(super) remote_query_id: Option<String>,
-    /// At least four hours ahead; four hours and five minutes when not given.
+    /// At least four hours and five minutes ahead; just that when not given.
     pub(super) start_at: Option<DateTime<Utc>>,
     /// 4 to 2160; needed unless `execute_now`.
     pub(super) interval_hours: Option<i32>,
@@ -45,15 +45,25 @@ pub(super) struct ReportInput {
 /// What shall change; what is not given stays. With another query the report is made anew there and keeps its history here.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "null and not given differ")]
 pub(super) struct ReportChange {
     pub(super) name: Option<String>,
-    pub(super) description: Option<String>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub(super) description: Option<Option<String>>,
     pub(super) query: Option<String>,
+    /// At least four hours and five minutes ahead.
     pub(super) start_at: Option<DateTime<Utc>>,
     pub(super) interval_hours: Option<i32>,
-    /// In all: more than have happened.
-    pub(super) occurrences: Option<i32>,
-    pub(super) end_at: Option<DateTime<Utc>>,
+    /// In all: more than have happened. Null: for ever.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<i32>)]
+    pub(super) occurrences: Option<Option<i32>>,
+    /// Null takes it away.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub(super) end_at: Option<Option<DateTime<Utc>>>,
     pub(super) recreate: Option<bool>,
     pub(super) format: Option<String>,
     pub(super) callback_method: Option<String>,
@@ -173,4 +183,10 @@ impl From<ReportChange> for Change {
             callback_method: input.callback_method,
         }
     }
+}
+
+/// A field that is there, be it null; one that is not is none by default.
+#[expect(clippy::option_option, reason = "null and not given differ")]
+fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(field).map(Some)
 }
