@@ -65,7 +65,7 @@ fn status_name(handle: &Handle, status: ExecutionStatus) -> &str {
 fn is_told(default: DefaultExecutions, report: &Report, execution: &Execution) -> bool {
     match default {
         DefaultExecutions::Any => true,
-        DefaultExecutions::Observed if report.terms.schedule.is_none() => true,
+        DefaultExecutions::Observed if report.terms.schedule.is_none() => execution.status != ExecutionStatus::Failed,
         _ => execution.status == ExecutionStatus::Completed,
     }
 }
@@ -121,6 +121,7 @@ fn view(handle: &Handle, report: &Report, execution: &Execution, simple: bool, f
 
 fn secure_link(handle: &Handle, execution: &Execution, faults: &mut Faults) -> (String, DateTime<Utc>) {
     let lifetime = TimeDelta::from_std(handle.settings().link_lifetime).unwrap_or(TimeDelta::MAX);
-    let until = handle.now() + if faults.take(Fault::LinkExpired) { -TimeDelta::minutes(1) } else { lifetime };
+    let good_for = if faults.take(Fault::LinkExpired) { -TimeDelta::minutes(1) } else { lifetime };
+    let until = handle.now().checked_add_signed(good_for).unwrap_or(DateTime::<Utc>::MAX_UTC);
     (blob::secure_link(handle, execution, until), until)
 }

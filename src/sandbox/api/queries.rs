@@ -73,7 +73,11 @@ pub(super) async fn create(
     handle.with(|world| {
         rules::query_quota(world, caller)?;
         world.queries.push(query);
-        if world.faults.take(Fault::CreationUnanswered) { Err(Refusal::internal()) } else { Ok(()) }
+        if world.faults.take(Fault::CreationUnanswered) {
+            Err(Refusal::internal(rules::CREATING_QUERY))
+        } else {
+            Ok(())
+        }
     })?;
     Ok(Answer::found(vec![view], "Query created successfully"))
 }
@@ -108,13 +112,13 @@ pub(super) async fn test(
         _ => return Err(Refusal::bad("Null or missing value")),
     };
     for name in ["starttime", "endtime"] {
-        rules::readable_date(params.text(name))?;
+        rules::readable_date(params.text(name), rules::TESTING_QUERY)?;
     }
     let Selection { columns, limit, .. } = datasets::select(caller.program, &text)?;
     let (rows, slow) = handle.with(|world| (world.next_files.rows, world.faults.take(Fault::SlowTest)));
     if slow {
         tokio::time::sleep(handle.settings().slow_test).await;
-        return Err(Refusal::internal());
+        return Err(Refusal::internal(rules::TESTING_QUERY));
     }
     let rows = rows.min(limit.unwrap_or(TEST_ROWS)).min(TEST_ROWS);
     let file = FileSpec { format: Format::Csv, columns, rows, edition: 0 };

@@ -129,13 +129,13 @@ async fn device_code(
     body: Bytes,
 ) -> Response {
     let endpoint = Endpoint::new(Version::Two, tenant, &headers);
-    device::begin(&handle, &endpoint, &Form::read(&body)).unwrap_or_else(|refusal| refusal.answer(handle.now()))
+    device::begin(&handle, &endpoint, &Form::read(&body)).unwrap_or_else(|refusal| refusal.answer(&handle))
 }
 
 fn sign_in(handle: &Handle, endpoint: &Endpoint, form: &Form) -> Response {
     match granted(handle, endpoint, form) {
         Ok(granted) => Json(token::answer(handle, endpoint.version, &granted)).into_response(),
-        Err(refusal) => refusal.answer(handle.now()),
+        Err(refusal) => refusal.answer(handle),
     }
 }
 
@@ -161,8 +161,8 @@ fn check_audience(version: Version, form: &Form) -> Result<(), Refusal> {
             let text = format!("The resource principal named '{}' was not found.", form.text("resource"));
             Err(Refusal::new("invalid_resource", 500_011, text))
         }
-        // A device code knows its scopes already.
-        Version::Two if grant::is_device_code(form) && form.text("scope").is_empty() => Ok(()),
+        // A device code and a refresh token know their scopes already.
+        Version::Two if grant::knows_its_scope(form) && form.text("scope").is_empty() => Ok(()),
         Version::Two if form.text("grant_type") == "client_credentials" => check_default_scope(form),
         Version::Two => check_scopes(form),
         Version::One => Ok(()),
