@@ -52,7 +52,7 @@ use url::Url;
 pub use fault::{Fault, Planned, UnknownFault};
 pub use handle::Handle;
 pub use page::router;
-pub use settings::{Account, Casing, DefaultExecutions, Encoding, NextLinks, Settings};
+pub use settings::{Account, Audience, Casing, DefaultExecutions, Encoding, NextLinks, Settings};
 
 use crate::clock::Clock;
 use crate::secret::{Keyring, Secret, digest};

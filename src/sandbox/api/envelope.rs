@@ -75,7 +75,9 @@ pub(super) fn wrapped(handle: &Handle, program: Program, uri: &Uri, mut response
     let (mut values, next) = paged(handle, uri, answer.values);
     if uri.path().starts_with(FIRST_CMP) && !answer.rows {
         values.iter_mut().filter_map(Value::as_object_mut).for_each(|fields| {
-            fields.retain(|name, _| !LATER_FIELDS.contains(&name.as_str()));
+            fields.retain(|name, value| {
+                !LATER_FIELDS.contains(&name.as_str()) || (name == "reportLocation" && !value.is_null())
+            });
         });
     }
     let mut body = json!({

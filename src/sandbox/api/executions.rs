@@ -98,6 +98,8 @@ fn view(handle: &Handle, report: &Report, execution: &Execution, simple: bool, f
     let is_completed = execution.status == ExecutionStatus::Completed;
     let link = is_completed.then(|| secure_link(handle, execution, faults));
     let expires_at = link.as_ref().map(|(_, until)| stamp(*until)).filter(|_| handle.settings().tell_expiry);
+    let location =
+        link.as_ref().and_then(|(link, _)| link.split('?').next()).filter(|_| handle.settings().report_location);
     let status = match execution.status {
         status if status.is_open() && faults.take(Fault::StatusUnknown) => "Queued",
         ExecutionStatus::Running if simple => ExecutionStatus::Pending.name(),
@@ -112,8 +114,8 @@ fn view(handle: &Handle, report: &Report, execution: &Execution, simple: bool, f
         "CallbackMethod": null,
         "format": execution.file.format,
         "executionStatus": status,
-        "reportLocation": null,
-        "reportAccessSecureLink": link.map(|(link, _)| link),
+        "reportLocation": location,
+        "reportAccessSecureLink": link.as_ref().map(|(link, _)| link),
         "reportExpiryTime": expires_at,
         "reportGeneratedTime": execution.generated_at.map(stamp),
     })

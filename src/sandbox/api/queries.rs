@@ -14,8 +14,6 @@ use crate::sandbox::rows::Table;
 use crate::sandbox::rules::{self, Fields, Refusal};
 use crate::sandbox::world::{Caller, FileSpec, Format, Program, Query, stamp};
 
-const TEST_ROWS: u64 = 100;
-
 pub(super) async fn datasets(Extension(caller): Extension<Caller>, params: Params) -> Result<Answer, Refusal> {
     let wanted = params.text("datasetname");
     let values: Vec<Value> = datasets::of(caller.program)
@@ -120,7 +118,7 @@ pub(super) async fn test(
         tokio::time::sleep(handle.settings().slow_test).await;
         return Err(Refusal::internal(rules::TESTING_QUERY));
     }
-    let rows = rows.min(limit.unwrap_or(TEST_ROWS)).min(TEST_ROWS);
+    let rows = rows.min(limit.unwrap_or(u64::MAX)).min(handle.settings().test_rows);
     let file = FileSpec { format: Format::Csv, columns, rows, edition: 0 };
     let table = Table::new(&file, handle.settings().seed);
     Ok(Answer::rows((0..rows).map(|row| Value::Object(table.object(row))).collect()))

@@ -222,3 +222,28 @@ async fn a_control_call_of_another_site_or_with_an_unknown_key_is_refused() {
     let code = setup.client.post(setup.url("sandbox/api/device/BCDFGHJK")).body(r#"{"approve": true}"#).send();
     assert_eq!(code.await.unwrap().status(), 404);
 }
+
+#[tokio::test]
+async fn the_samples_of_microsoft_find_what_they_demand_where_the_switches_say_so() {
+    let asks = async |settings: Settings| {
+        let setup = Setup::with(settings).await;
+        let report = setup.report_id(json!({"ExecuteNow": true})).await;
+        setup.pass(Duration::from_secs(2)).await;
+        let (_, executions) = setup.executions(&report, "").await;
+        let path = format!("{MPN}/ScheduledQueries/testQueryResult?queryId={SYSTEM_QUERY}");
+        let rows = setup.get(&path).await.1["totalCount"].clone();
+        let graph = setup.sign_in("oauth2/token", &[("resource", "https://graph.windows.net")]).await.status();
+        let scope = "https://graph.ppe.windows.net/.default";
+        let newer = setup.sign_in("oauth2/v2.0/token", &[("scope", scope)]).await.status();
+        (executions["value"][0]["reportLocation"].is_string(), rows, graph.as_u16(), newer.as_u16())
+    };
+    let like_samples = Settings {
+        report_location: true,
+        test_rows: 10,
+        audience: tidings::sandbox::Audience::Any,
+        ..Settings::default()
+    };
+
+    assert_eq!(asks(like_samples).await, (true, json!(10), 200, 200));
+    assert_eq!(asks(Settings::default()).await, (false, json!(100), 400, 400));
+}
