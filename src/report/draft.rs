@@ -77,6 +77,7 @@ impl Draft {
     /// Checks every rule; fills in the start.
     pub fn check(mut self, now: DateTime<Utc>) -> Result<Checked, FieldErrors> {
         let mut errors = FieldErrors::default();
+        self.description = self.description.as_deref().and_then(description);
         self.check_texts(&mut errors);
         self.check_times(&mut errors, now);
         let format = self.format.get_or_insert_with(|| "csv".into());
@@ -271,6 +272,12 @@ impl Report {
 /// The runs that a new start takes away, in words.
 pub(super) fn lost(schedule: &Schedule, next: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
     schedule.lost(now, next).into_iter().map(|run| format!("the run of {} will not happen", rfc3339(run))).collect()
+}
+
+/// A description as it is kept: without the space around it, and none if it says nothing.
+fn description(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn on_the_minute(at: DateTime<Utc>) -> DateTime<Utc> {

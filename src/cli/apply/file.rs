@@ -110,7 +110,7 @@ pub(super) struct Report {
     /// …or the text of one.
     pub(super) select: Option<String>,
     /// At most 256 characters.
-    description: Option<String>,
+    pub(super) description: Option<String>,
     /// 4 to 2160; needed unless `execute_now`.
     #[schema(minimum = 4, maximum = 2160)]
     pub(super) interval_hours: Option<i32>,
