@@ -53,18 +53,18 @@ pub struct Checked(pub(crate) Draft);
 pub struct Change {
     /// Its name.
     pub name: Option<String>,
-    /// Its description.
-    pub description: Option<String>,
+    /// Its description; none when that is given.
+    pub description: Option<Option<String>>,
     /// The text of its query.
     pub query: Option<String>,
     /// When it first runs.
     pub start_at: Option<DateTime<Utc>>,
     /// Hours between runs.
     pub interval_hours: Option<i32>,
-    /// How many runs in all.
-    pub occurrences: Option<i32>,
-    /// No run after it.
-    pub end_at: Option<DateTime<Utc>>,
+    /// How many runs in all; for ever when none is given.
+    pub occurrences: Option<Option<i32>>,
+    /// No run after it; for ever when none is given.
+    pub end_at: Option<Option<DateTime<Utc>>>,
     /// Make it anew after its last run.
     pub recreate: Option<bool>,
     /// `csv` or `tsv`.
@@ -155,12 +155,12 @@ impl Change {
             new.is_some() && new != old
         }
         differs(self.name.as_ref(), Some(&report.name))
-            || differs(self.description.as_ref(), report.description.as_ref())
+            || differs(self.description.as_ref(), Some(&report.description))
             || differs(self.query.as_ref(), Some(&report.query))
             || differs(self.start_at.as_ref(), report.start_at.as_ref())
             || differs(self.interval_hours.as_ref(), report.interval_hours.as_ref())
-            || differs(self.occurrences.as_ref(), report.occurrences.as_ref())
-            || differs(self.end_at.as_ref(), report.end_at.as_ref())
+            || differs(self.occurrences.as_ref(), Some(&report.occurrences))
+            || differs(self.end_at.as_ref(), Some(&report.end_at))
             || differs(self.recreate.as_ref(), Some(&report.recreate))
             || differs(self.format.as_ref(), Some(&report.format))
             || differs(self.callback_method.as_ref(), Some(&report.callback_method))
@@ -171,17 +171,17 @@ impl Change {
     pub fn check(self, report: &Report, now: DateTime<Utc>) -> Result<Checked, FieldErrors> {
         let kept_start = || Some(next_start(report.start_at?, report.interval_hours?, now));
         let runs = if report.state == State::Ended { 0 } else { report.runs(now) };
-        let too_few = self.occurrences.is_some_and(|count| count > 0 && count <= runs);
+        let too_few = self.occurrences.flatten().is_some_and(|count| count > 0 && count <= runs);
         let checked = Draft {
             account_id: report.account_id,
             name: self.name.unwrap_or_else(|| report.name.clone()),
-            description: self.description.or_else(|| report.description.clone()),
+            description: self.description.unwrap_or_else(|| report.description.clone()),
             query_id: self.query.is_none().then_some(report.query_id),
             query: self.query,
             start_at: self.start_at.or_else(kept_start),
             interval_hours: self.interval_hours.or(report.interval_hours),
-            occurrences: self.occurrences.or(report.occurrences),
-            end_at: self.end_at,
+            occurrences: self.occurrences.unwrap_or(report.occurrences),
+            end_at: self.end_at.flatten(),
             recreate: self.recreate.unwrap_or(report.recreate),
             format: self.format.or_else(|| Some(report.format.clone())),
             callback_method: self.callback_method.or_else(|| Some(report.callback_method.clone())),
@@ -196,7 +196,7 @@ impl Change {
         }
         let mut checked = checked.map_err(|_| errors.clone())?;
         // What is kept is no mistake of the caller's: the start is moved along when it is sent.
-        checked.0.end_at = checked.0.end_at.or(report.end_at);
+        checked.0.end_at = self.end_at.unwrap_or(report.end_at);
         if self.start_at.is_none() && checked.0.interval_hours == report.interval_hours {
             checked.0.start_at = report.start_at;
         }

@@ -1,7 +1,7 @@
 //! The file of intent as it is written: its fields, which are also its JSON Schema, and how it is read.
 //!
-//! Every wrong item is told in one go, with its line. What an item does not say stays as it is, or is what the API does
-//! without it.
+//! Every wrong item is told in one go, with its line. What a report or a subscription does not say is as in one made without
+//! it, but for a start, which stays; what an account does not say stays as it is.
 
 use std::path::Path;
 

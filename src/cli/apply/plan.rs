@@ -207,9 +207,17 @@ impl Planner<'_> {
             "endpoint.to" => (there("/endpoint/shown"), shown(&full["endpoint"]["to"])),
             "report_ids" => (
                 self.report_names(&thing.fields["report_ids"]),
-                wanted.bound.iter().flatten().map(|name| name.own.clone()).collect::<Vec<_>>().join("; "),
+                wanted.bound.as_ref().map_or_else(
+                    || "all".to_owned(),
+                    |names| names.iter().map(|name| name.own.clone()).collect::<Vec<_>>().join("; "),
+                ),
             ),
             "query" if wanted.name.kind == Kind::Query => (there("/text"), shown(&full["query"])),
+            "events" | "occurrences" => {
+                let none = if field == "events" { "all" } else { "for ever" };
+                let words = |value: &Value| if value.is_null() { none.to_owned() } else { shown(value) };
+                (words(&thing.fields[field]), words(&full[field]))
+            }
             _ => (there(&pointer), shown(json!(full).pointer(&pointer).unwrap_or(&Value::Null))),
         };
         FieldChange { field: field.to_owned(), old, new }

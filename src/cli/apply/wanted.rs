@@ -185,7 +185,12 @@ pub(super) fn wanted(lists: Lists, folder: &Path, problems: &mut Problems) -> Ve
     }
     for item in lists.subscriptions.into_iter().flatten() {
         let reports = item.is.reports.clone();
-        all.push(Wanted { reports, ..plain(Name::of(Kind::Subscription, None, &item.is.name), &item) });
+        let mut wanted = plain(Name::of(Kind::Subscription, None, &item.is.name), &item);
+        default(&mut wanted, &[("events", Value::Null), ("owner", Value::Null), ("first_rows", "off".into())]);
+        if reports.is_none() {
+            default(&mut wanted, &[("report_ids", Value::Null)]);
+        }
+        all.push(Wanted { reports, ..wanted });
     }
     for wanted in &mut all {
         for (field, message) in reference::resolve(&mut wanted.fields, folder) {
@@ -217,6 +222,10 @@ fn report(item: &Item<Report>, problems: &mut Problems) -> Wanted {
     // A block of text ends with an end of line, which is no part of it.
     let description = item.is.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
     wanted.fields.insert("description".into(), json!(description));
+    let texts = [("format", "csv".into()), ("callback_method", "POST".into())];
+    let others = [("occurrences", Value::Null), ("end_at", Value::Null), ("recreate", false.into())];
+    default(&mut wanted, &texts);
+    default(&mut wanted, &others);
     wanted.start_at = item.is.start_at;
     match (&item.is.query, &item.is.select) {
         (Some(name), None) => wanted.query = Some(Name::of(Kind::Query, account, name)),
@@ -224,6 +233,13 @@ fn report(item: &Item<Report>, problems: &mut Problems) -> Wanted {
         _ => problems.add(item.line, &item.place, "give either query, the name of one, or select, its text"),
     }
     wanted
+}
+
+/// What is taken out of the file is as if it had never been in it.
+fn default(wanted: &mut Wanted, defaults: &[(&str, Value)]) {
+    for (field, value) in defaults {
+        wanted.fields.entry(*field).or_insert_with(|| value.clone());
+    }
 }
 
 fn name_each_once(all: &[Wanted], problems: &mut Problems) {

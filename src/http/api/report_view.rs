@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::http::extract::or_null;
 use crate::id::{AccountId, QueryId, ReportId};
 use crate::report::{Change, Draft, Report, State as ReportState};
 
@@ -42,21 +43,33 @@ pub(super) struct ReportInput {
     pub(super) query_end_at: Option<DateTime<Utc>>,
 }
 
-/// What shall change; what is not given stays. With another query the report is made anew there and keeps its history here.
+/// What shall change; what is not given stays, and what is null is as in a report made without it. With another query the report is made anew there and keeps its history here.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportChange {
     pub(super) name: Option<String>,
-    pub(super) description: Option<String>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<String>)]
+    pub(super) description: Option<Option<String>>,
     pub(super) query: Option<String>,
     pub(super) start_at: Option<DateTime<Utc>>,
     pub(super) interval_hours: Option<i32>,
-    /// In all: more than have happened.
-    pub(super) occurrences: Option<i32>,
-    pub(super) end_at: Option<DateTime<Utc>>,
-    pub(super) recreate: Option<bool>,
-    pub(super) format: Option<String>,
-    pub(super) callback_method: Option<String>,
+    /// In all: more than have happened; null is for ever.
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<i32>)]
+    pub(super) occurrences: Option<Option<i32>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub(super) end_at: Option<Option<DateTime<Utc>>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<bool>)]
+    pub(super) recreate: Option<Option<bool>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<String>)]
+    pub(super) format: Option<Option<String>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<String>)]
+    pub(super) callback_method: Option<Option<String>>,
 }
 
 /// A report.
@@ -168,9 +181,9 @@ impl From<ReportChange> for Change {
             interval_hours: input.interval_hours,
             occurrences: input.occurrences,
             end_at: input.end_at,
-            recreate: input.recreate,
-            format: input.format,
-            callback_method: input.callback_method,
+            recreate: input.recreate.map(|given| given.unwrap_or_default()),
+            format: input.format.map(|given| given.unwrap_or_else(|| "csv".into())),
+            callback_method: input.callback_method.map(|given| given.unwrap_or_else(|| "POST".into())),
         }
     }
 }
