@@ -53,7 +53,7 @@ pub struct Checked(pub(crate) Draft);
 pub struct Change {
     /// Its name.
     pub name: Option<String>,
-    /// Its description, or that it has none.
+    /// Its description; none when that is given.
     pub description: Option<Option<String>>,
     /// The text of its query.
     pub query: Option<String>,
@@ -61,9 +61,9 @@ pub struct Change {
     pub start_at: Option<DateTime<Utc>>,
     /// Hours between runs.
     pub interval_hours: Option<i32>,
-    /// How many runs in all, or that it runs for ever.
+    /// How many runs in all; for ever when none is given.
     pub occurrences: Option<Option<i32>>,
-    /// No run after it, or that there is no such time.
+    /// No run after it; for ever when none is given.
     pub end_at: Option<Option<DateTime<Utc>>>,
     /// Make it anew after its last run.
     pub recreate: Option<bool>,
@@ -77,6 +77,7 @@ impl Draft {
     /// Checks every rule; fills in the start.
     pub fn check(mut self, now: DateTime<Utc>) -> Result<Checked, FieldErrors> {
         let mut errors = FieldErrors::default();
+        self.description = self.description.as_deref().and_then(description);
         self.check_texts(&mut errors);
         self.check_times(&mut errors, now);
         let format = self.format.get_or_insert_with(|| "csv".into());
@@ -273,6 +274,12 @@ impl Report {
 /// The runs that a new start takes away, in words.
 pub(super) fn lost(schedule: &Schedule, next: DateTime<Utc>, now: DateTime<Utc>) -> Vec<String> {
     schedule.lost(now, next).into_iter().map(|run| format!("the run of {} will not happen", rfc3339(run))).collect()
+}
+
+/// A description as it is kept: without the space around it, and none if it says nothing.
+fn description(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 fn on_the_minute(at: DateTime<Utc>) -> DateTime<Utc> {

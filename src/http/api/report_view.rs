@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::http::extract::or_null;
 use crate::id::{AccountId, QueryId, ReportId};
 use crate::report::{Change, Draft, Report, State as ReportState};
 
@@ -42,31 +43,35 @@ pub(super) struct ReportInput {
     pub(super) query_end_at: Option<DateTime<Utc>>,
 }
 
-/// What shall change; what is not given stays. With another query the report is made anew there and keeps its history here.
+/// What shall change; what is not given stays, and what is null is as in a report made without it. With another query the report is made anew there and keeps its history here.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "null and not given differ")]
 pub(super) struct ReportChange {
     pub(super) name: Option<String>,
-    /// Null takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "or_null")]
     #[schema(value_type = Option<String>)]
     pub(super) description: Option<Option<String>>,
     pub(super) query: Option<String>,
     /// At least four hours and five minutes ahead.
     pub(super) start_at: Option<DateTime<Utc>>,
     pub(super) interval_hours: Option<i32>,
-    /// In all: more than have happened. Null: for ever.
-    #[serde(default, deserialize_with = "given")]
+    /// In all: more than have happened; null is for ever.
+    #[serde(default, deserialize_with = "or_null")]
     #[schema(value_type = Option<i32>)]
     pub(super) occurrences: Option<Option<i32>>,
-    /// Null takes it away.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "or_null")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     pub(super) end_at: Option<Option<DateTime<Utc>>>,
-    pub(super) recreate: Option<bool>,
-    pub(super) format: Option<String>,
-    pub(super) callback_method: Option<String>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<bool>)]
+    pub(super) recreate: Option<Option<bool>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<String>)]
+    pub(super) format: Option<Option<String>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<String>)]
+    pub(super) callback_method: Option<Option<String>>,
 }
 
 /// A report.
@@ -178,15 +183,9 @@ impl From<ReportChange> for Change {
             interval_hours: input.interval_hours,
             occurrences: input.occurrences,
             end_at: input.end_at,
-            recreate: input.recreate,
-            format: input.format,
-            callback_method: input.callback_method,
+            recreate: input.recreate.map(|given| given.unwrap_or_default()),
+            format: input.format.map(|given| given.unwrap_or_else(|| "csv".into())),
+            callback_method: input.callback_method.map(|given| given.unwrap_or_else(|| "POST".into())),
         }
     }
-}
-
-/// A field that is there, be it null; one that is not is none by default.
-#[expect(clippy::option_option, reason = "null and not given differ")]
-fn given<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(field).map(Some)
 }
