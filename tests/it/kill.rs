@@ -23,6 +23,7 @@ use tokio::process::{Child, Command};
 
 use crate::support::app::{ADMIN_KEY, QUERY};
 use crate::support::database::{TestDatabase, fresh};
+use crate::support::server::lasting_address;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 /// A start 4 h 6 min ahead comes after about a second.
@@ -87,7 +88,7 @@ impl World {
         };
         let sandbox = sandbox::start(settings, Clock::system()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let address = lasting_address().await;
         let database = fresh().await;
         let secret_key = Keyring::generate();
         let service = serve(&database, folder.path(), address, &secret_key);
@@ -114,9 +115,11 @@ impl World {
     }
 
     /// Waits for something that another process does.
-    async fn until(&self, what: &str, moment: Moment, is_so: impl Fn(&Self) -> bool) {
+    async fn until(&mut self, what: &str, moment: Moment, is_so: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !is_so(self) {
+            let ended = self.service.try_wait().unwrap();
+            assert!(ended.is_none(), "{moment:?}: the service ended ({ended:?}) before {what}");
             assert!(Instant::now() < deadline, "{moment:?}: waited in vain for {what}");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

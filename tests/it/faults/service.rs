@@ -8,11 +8,11 @@ use std::process::Stdio;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 use tidings::secret::Secret;
-use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 use super::proxy::Proxy;
 use crate::support::app::ADMIN_KEY;
+use crate::support::server::lasting_address;
 
 /// One replica: it is started, killed and started again at the same address.
 pub(super) struct Service {
@@ -31,7 +31,7 @@ pub(super) struct Common<'a> {
 impl Service {
     /// Chooses an address; nothing runs yet.
     pub(super) async fn on(database: PgConnectOptions) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let address = lasting_address().await;
         Self { address, proxy: Proxy::before(database).await, child: None }
     }
 

@@ -1,11 +1,14 @@
 //! A server on loopback that keeps what it gets: an endpoint of ours to be told, or somebody between us and the sandbox.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use tidings::secret::random_bytes;
+use tokio::net::TcpListener;
 use url::Url;
 
 const LARGEST: usize = 16 * 1024 * 1024;
@@ -111,4 +114,15 @@ pub(crate) async fn hand_on(other: &Url, taken: &Taken) -> (StatusCode, Bytes) {
     let request = client.request(taken.method.clone(), url).headers(headers).body(taken.body.clone());
     let answer = request.send().await.unwrap();
     (answer.status(), answer.bytes().await.unwrap())
+}
+
+/// An address for a process that is ended and started again. It is below the ports that the system gives to connections that
+/// go out: one of the many that tests open at once could take it while nobody listens there.
+pub(crate) async fn lasting_address() -> SocketAddr {
+    loop {
+        let port = 10_000 + u16::from_be_bytes(random_bytes()) % 20_000;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
+            return listener.local_addr().unwrap();
+        }
+    }
 }
