@@ -46,6 +46,19 @@ const CHECKS: usize = 16;
 const DOWNLOADS: usize = 4;
 const DELIVERIES: usize = 64;
 
+/// A step with its three verbs, which all have alike.
+macro_rules! verbs {
+    ($step:expr, $subject:expr) => {
+        run_step(
+            $step,
+            $subject.clone(),
+            |step, places| async move { step.claim(places).await },
+            |step, work| async move { step.perform(work).await },
+            |step, work| async move { step.release(work).await },
+        )
+    };
+}
+
 /// Runs all steps until told to stop, and returns when what was in flight has ended or had its time.
 pub async fn run(app: App, stop: CancellationToken) {
     let mut steps = JoinSet::new();
@@ -53,49 +66,14 @@ pub async fn run(app: App, stop: CancellationToken) {
         let hints = Hints { ear: app.wake.ear(), topics: [topic] };
         Step { name, places, hints, stop: stop.clone(), longest: LONGEST }
     };
-    steps.spawn(run_step(
-        // Nothing but time makes one due.
-        step("sign_in", SIGN_INS, Topic::Reports),
-        app.sign_ins.clone(),
-        |step, places| async move { step.claim(places).await },
-        |step, work| async move { step.perform(work).await },
-        |step, work| async move { step.release(work).await },
-    ));
-    steps.spawn(run_step(
-        step("register", REGISTRATIONS, Topic::Reports),
-        app.register.clone(),
-        |step, places| async move { step.claim(places).await },
-        |step, work| async move { step.perform(work).await },
-        |step, work| async move { step.release(work).await },
-    ));
-    steps.spawn(run_step(
-        step("compare", COMPARISONS, Topic::Reports),
-        app.compare.clone(),
-        |step, places| async move { step.claim(places).await },
-        |step, work| async move { step.perform(work).await },
-        |step, work| async move { step.release(work).await },
-    ));
-    steps.spawn(run_step(
-        step("discover", CHECKS, Topic::Checks),
-        app.discover.clone(),
-        |step, places| async move { step.claim(places).await },
-        |step, work| async move { step.perform(work).await },
-        |step, work| async move { step.release(work).await },
-    ));
-    steps.spawn(run_step(
-        Step { longest: LONGEST_DOWNLOAD, ..step("download", DOWNLOADS, Topic::Executions) },
-        app.fetch.clone(),
-        |step, places| async move { step.claim(places).await },
-        |step, work| async move { step.perform(work).await },
-        |step, work| async move { step.release(work).await },
-    ));
-    steps.spawn(run_step(
-        step("deliver", DELIVERIES, Topic::Deliveries),
-        app.deliver.clone(),
-        |step, places| async move { step.claim(places).await },
-        |step, work| async move { step.perform(work).await },
-        |step, work| async move { step.release(work).await },
-    ));
+    // Nothing but time makes one due.
+    steps.spawn(verbs!(step("sign_in", SIGN_INS, Topic::Reports), app.sign_ins));
+    steps.spawn(verbs!(step("register", REGISTRATIONS, Topic::Reports), app.register));
+    steps.spawn(verbs!(step("compare", COMPARISONS, Topic::Reports), app.compare));
+    steps.spawn(verbs!(step("discover", CHECKS, Topic::Checks), app.discover));
+    steps
+        .spawn(verbs!(Step { longest: LONGEST_DOWNLOAD, ..step("download", DOWNLOADS, Topic::Executions) }, app.fetch));
+    steps.spawn(verbs!(step("deliver", DELIVERIES, Topic::Deliveries), app.deliver));
     steps.spawn(fan_out(app.clone(), stop.clone()));
     steps.spawn(keep_watch(app.clone(), stop.clone()));
     steps.spawn(keep_fresh(app.clone(), stop.clone()));
