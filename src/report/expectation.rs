@@ -1,10 +1,10 @@
 //! When a report is due, and when it is late.
 //!
-//! The next expectation follows from the start, the interval and what actually came. A report that has not come two hours
-//! after it was expected is late: that is told once, and once more when it comes. Paused, retired and one-shot reports
-//! expect nothing.
+//! The next expectation follows from the start, the interval and what actually came. A report that has not come within its
+//! grace period after it was expected is late: that is told once, and once more when it comes. Paused, retired and one-shot
+//! reports expect nothing.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
@@ -15,15 +15,13 @@ use crate::db::Stored;
 use crate::event::{self, About, Fact, Kind};
 use crate::id::{ExecutionId, FileId, ReportId};
 
-/// How long after its time a report is late.
-pub const GRACE: TimeDelta = TimeDelta::hours(2);
 const BATCH: i64 = 100;
 
 /// Tells of reports that are late. Returns how many.
 pub async fn tell_late(pool: &PgPool, clock: &Clock) -> Stored<usize> {
     let now = clock.now();
     let mut tx = pool.begin().await?;
-    let late = expected::mark_late(&mut tx, now - GRACE, now, BATCH).await?;
+    let late = expected::mark_late(&mut tx, now, BATCH).await?;
     for report in &late {
         let fact = Fact {
             kind: Kind::ReportLate,
@@ -32,6 +30,7 @@ pub async fn tell_late(pool: &PgPool, clock: &Clock) -> Stored<usize> {
             data: json!({
                 "report": { "id": report.id, "name": report.name },
                 "expected_at": report.expected_at,
+                "grace_hours": report.grace_hours,
             }),
         };
         event::store::append(&mut tx, clock, fact).await?;
@@ -56,7 +55,8 @@ pub async fn fulfilled(
     let still_late = report.late_since.filter(|_| recovered.is_none());
     expected::arrived(conn, id, next, still_late, clock.now()).await?;
     if let Some(next) = next {
-        checks::due_by(conn, id, next).await?;
+        let soonest = report.schedule().and_then(|schedule| schedule.soonest_after(clock.now()));
+        checks::due_by(conn, id, soonest.map_or(next, |soonest| soonest.min(next))).await?;
     } else if report.state == State::Registered && report.schedule().is_some() {
         // That was the last one, as far as we know; the API does.
         comparisons::due(conn, report.account_id, clock.now()).await?;

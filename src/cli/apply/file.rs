@@ -122,6 +122,9 @@ pub(super) struct Report {
     end_at: Option<DateTime<Utc>>,
     /// Whether it is made anew when its runs are used up.
     recreate: Option<bool>,
+    /// Hours after which a report that has not come is late; 2 when not given.
+    #[schema(minimum = 1, maximum = 2160)]
+    grace_hours: Option<i32>,
     /// `csv` when not given.
     #[schema(inline)]
     format: Option<Format>,

@@ -32,6 +32,8 @@ pub(super) struct ReportInput {
     pub(super) end_at: Option<DateTime<Utc>>,
     /// Make it anew after its last run, instead of ending it.
     pub(super) recreate: Option<bool>,
+    /// It is late so many hours after it was expected: 1 to 2160, 2 when not given.
+    pub(super) grace_hours: Option<i32>,
     /// `csv` (default) or `tsv`.
     pub(super) format: Option<String>,
     /// `POST` (default) or `GET`.
@@ -55,6 +57,8 @@ pub(super) struct ReportChange {
     pub(super) occurrences: Option<i32>,
     pub(super) end_at: Option<DateTime<Utc>>,
     pub(super) recreate: Option<bool>,
+    /// It is late so many hours after it was expected; known here only, so it changes nothing there.
+    pub(super) grace_hours: Option<i32>,
     pub(super) format: Option<String>,
     pub(super) callback_method: Option<String>,
 }
@@ -73,6 +77,8 @@ pub(super) struct ReportView {
     pub(super) occurrences: Option<i32>,
     pub(super) end_at: Option<DateTime<Utc>>,
     pub(super) recreate: bool,
+    /// It is late so many hours after it was expected.
+    pub(super) grace_hours: i32,
     pub(super) format: String,
     pub(super) callback_method: String,
     pub(super) execute_now: bool,
@@ -114,6 +120,7 @@ impl ReportView {
             occurrences: report.occurrences,
             end_at: report.end_at,
             recreate: report.recreate,
+            grace_hours: report.grace_hours,
             format: report.format,
             callback_method: report.callback_method,
             execute_now: report.execute_now,
@@ -149,6 +156,7 @@ impl ReportInput {
             occurrences: self.occurrences,
             end_at: self.end_at,
             recreate: self.recreate.unwrap_or(false),
+            grace_hours: self.grace_hours,
             format: self.format,
             callback_method: self.callback_method,
             execute_now: self.execute_now.unwrap_or(false),
@@ -169,6 +177,7 @@ impl From<ReportChange> for Change {
             occurrences: input.occurrences,
             end_at: input.end_at,
             recreate: input.recreate,
+            grace_hours: input.grace_hours,
             format: input.format,
             callback_method: input.callback_method,
         }

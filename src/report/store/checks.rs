@@ -98,6 +98,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
         remote_id: crate::insights::ReportId(row.remote_id),
         account_id: row.account_id,
         lease: row.lease,
+        began_at: now,
         calls: row.calls,
         called: row.calls > row.done_calls,
         manual: row.manual || row.execute_now,
@@ -173,7 +174,8 @@ pub(in super::super) async fn finish(conn: &mut PgConnection, check: &Check, out
     let result = sqlx::query!(
         "update checks
          set lease_until = null, due_at = $3, done_calls = coalesce($4, done_calls), expected_since = $5, tries = $6,
-             good_at = coalesce($7, good_at), manual = manual and not $8
+             good_at = coalesce($7, good_at), manual = manual and not $8,
+             called_since = case when $4::bigint is null then called_since when calls > $4 then $9::timestamptz end
          where report_id = $1 and lease = $2",
         check.report_id.0,
         check.lease,
@@ -182,7 +184,8 @@ pub(in super::super) async fn finish(conn: &mut PgConnection, check: &Check, out
         outcome.expected_since,
         outcome.tries,
         outcome.good_at,
-        outcome.found
+        outcome.found,
+        outcome.began_at
     )
     .execute(conn)
     .await?;
