@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::State;
+use super::store::checks::Standing;
 use super::store::{self, checks};
 use crate::db::{self, Stored};
 use crate::id::{AccountId, ReportId};
@@ -95,7 +96,7 @@ pub async fn answered(
     open: bool,
     now: DateTime<Utc>,
 ) -> Stored<()> {
-    let (calls, expected_since, tries) = checks::lock(conn, check).await?;
+    let Standing { calls, called_since, expected_since, tries } = checks::lock(conn, check).await?;
     let report = store::find(conn, check.report_id).await?.ok_or(db::StoreError::Lost)?;
     // A run expected from a time ahead was expected before the clock was set back.
     let expected_since = expected_since.map(|since| since.min(now));
@@ -122,6 +123,10 @@ pub async fn answered(
         found,
         began_at: check.began_at,
     };
+    if let Some(since) = called_since.filter(|_| check.called) {
+        let waited = (now - since).to_std().unwrap_or_default();
+        metrics::histogram!("tidings_callback_resolved_seconds").record(waited.as_secs_f64());
+    }
     checks::finish(conn, check, &outcome).await
 }
 
@@ -132,7 +137,7 @@ pub async fn unanswered(
     failure: Option<&Failure>,
     now: DateTime<Utc>,
 ) -> Stored<()> {
-    let (_, expected_since, tries) = checks::lock(conn, check).await?;
+    let Standing { expected_since, tries, .. } = checks::lock(conn, check).await?;
     let wait = match failure {
         Some(failure) => {
             let attempt = u32::try_from(tries + 1).unwrap_or(1);

@@ -152,21 +152,29 @@ pub(in super::super) async fn release(conn: &mut PgConnection, claim: &Check) ->
     db::one(&result)
 }
 
-/// Locks a check that is still ours and tells how it stands: calls, since when a run is expected, and how often it was
-/// asked for.
-pub(in super::super) async fn lock(
-    conn: &mut PgConnection,
-    check: &Check,
-) -> Stored<(i64, Option<DateTime<Utc>>, i32)> {
-    let row = sqlx::query!(
-        "select calls, expected_since, tries from checks where report_id = $1 and lease = $2 for update",
+/// How a check stands that is being done.
+pub(in super::super) struct Standing {
+    pub(in super::super) calls: i64,
+    /// When the first of the calls came that no finished check covers.
+    pub(in super::super) called_since: Option<DateTime<Utc>>,
+    /// Since when a run is expected.
+    pub(in super::super) expected_since: Option<DateTime<Utc>>,
+    /// How often it was asked for.
+    pub(in super::super) tries: i32,
+}
+
+/// Locks a check that is still ours and tells how it stands.
+pub(in super::super) async fn lock(conn: &mut PgConnection, check: &Check) -> Stored<Standing> {
+    let row = sqlx::query_as!(
+        Standing,
+        "select calls, called_since, expected_since, tries from checks where report_id = $1 and lease = $2 for update",
         check.report_id.0,
         check.lease
     )
     .fetch_optional(conn)
     .await?
     .ok_or(db::StoreError::Lost)?;
-    Ok((row.calls, row.expected_since, row.tries))
+    Ok(row)
 }
 
 /// Ends a check.

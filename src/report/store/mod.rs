@@ -6,6 +6,7 @@ pub mod checks;
 pub mod comparisons;
 pub(super) mod datasets;
 pub(super) mod expected;
+pub mod lag;
 pub mod queries;
 pub(super) mod settle;
 
