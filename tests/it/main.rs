@@ -21,6 +21,7 @@ mod expectation;
 mod faults;
 mod first_call;
 mod kill;
+mod lag;
 mod lists;
 mod mail;
 mod migrate;
