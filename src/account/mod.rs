@@ -160,6 +160,8 @@ pub struct Account {
     pub blocked_until: Option<DateTime<Utc>>,
     /// Calls that failed one after another because the service was away.
     pub failures: u32,
+    /// Counts changes of identity and credentials.
+    pub credentials_version: i64,
     /// When the client secret, or the certificate, runs out, where that was said.
     pub client_secret_expires_at: Option<DateTime<Utc>>,
     /// When the refresh token was last renewed.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::session::{CallError, Held, Sessions};
-use super::{Account, Credentials, Grant, store};
+use super::session::{CallError, Held, Sessions, left_alone};
+use super::{Account, Credentials, Grant, State, store};
 use crate::db::{StoreError, Stored, lease};
 use crate::id::AccountId;
 use crate::insights::{self, Application, Certificate};
@@ -47,27 +47,34 @@ impl Sessions {
     pub async fn refresh(&self, id: AccountId) -> Result<(), CallError> {
         let slot = self.slot(id);
         let mut slot = slot.lock().await;
-        *slot = Some(self.renew_apart(id).await?);
+        let state = self.account(id).await?.state;
+        *slot = Some(self.renew_apart(id, state).await?);
         Ok(())
     }
 
     /// Renews in a task of its own, which goes on when the caller leaves: the old refresh token may be gone there once the
     /// new one was given.
-    pub(super) async fn renew_apart(&self, id: AccountId) -> Result<Held, CallError> {
+    pub(super) async fn renew_apart(&self, id: AccountId, seen: State) -> Result<Held, CallError> {
         let sessions = self.clone();
         let renewal = tokio::spawn(async move {
-            let renewed = async { Ok(sessions.renew(id).await) };
+            let renewed = async { Ok(sessions.renew(id, seen).await) };
             lease::in_time(RENEWAL_TIME, renewed).await?
         });
         renewal.await.map_err(|_| CallError::Waiting("the renewal of the token was cut off".into()))?
     }
 
-    async fn renew(&self, id: AccountId) -> Result<Held, CallError> {
+    /// Whoever stood in line is not to ask for what was refused to the one before: `seen` is the state that the caller saw.
+    async fn renew(&self, id: AccountId, seen: State) -> Result<Held, CallError> {
+        may_ask(&self.account(id).await?, seen, self.clock.now())?;
         let claim = self.claim_renewal(id).await?;
         // Read after the claim: what is given later has a higher number, and our answer is not taken for its own.
         let mut conn = self.acquire().await?;
         let account = store::find(&mut conn, id).await?.ok_or(StoreError::Lost)?;
         let credentials = store::credentials(&mut conn, &self.keyring, id).await?;
+        if let Err(waits) = may_ask(&account, seen, self.clock.now()) {
+            store::not_renewed(&mut conn, id, claim, None).await?;
+            return Err(waits);
+        }
         drop(conn);
         let answer = self.sign_in(&account, credentials).await?;
         let mut conn = self.acquire().await?;
@@ -76,12 +83,15 @@ impl Sessions {
                 let now = self.clock.now();
                 store::renewed(&mut conn, &self.keyring, id, claim, token.refresh.as_ref(), now).await?;
                 let good_until = now + token.life.saturating_sub(EARLY);
-                Ok(Held { access: token.access, good_until, renewal: claim })
+                Ok(Held { access: token.access, good_until, renewal: claim, version: account.credentials_version })
             }
             Err(error) => {
-                store::not_renewed(&mut conn, id, claim, &error.to_string()).await?;
                 drop(conn);
-                Err(self.noted(id, claim, error).await?)
+                let why = (!matches!(error, insights::Error::SignInRequired(_))).then(|| error.to_string());
+                // Noted before the next in line may claim: that one looks at what was noted.
+                let error = self.noted(id, claim, error).await?;
+                store::not_renewed(&mut *self.acquire().await?, id, claim, why.as_deref()).await?;
+                Err(error)
             }
         }
     }
@@ -119,6 +129,17 @@ impl Sessions {
             tokio::time::sleep(RENEWAL_POLL).await;
         }
     }
+}
+
+/// Whether an account is neither blocked nor stopped since its state was seen.
+fn may_ask(account: &Account, seen: State, now: DateTime<Utc>) -> Result<(), CallError> {
+    if account.state == State::SignInRequired && seen == State::Active {
+        return Err(CallError::Waiting(account.last_failure.clone().unwrap_or_else(|| "sign-in is required".into())));
+    }
+    if store::is_blocked(account, now) {
+        return Err(CallError::Waiting(left_alone(account)));
+    }
+    Ok(())
 }
 
 /// How an account's application proves itself.

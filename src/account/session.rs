@@ -56,6 +56,8 @@ pub(super) struct Held {
     pub(super) good_until: DateTime<Utc>,
     /// The renewal that brought it.
     pub(super) renewal: i64,
+    /// The credentials that it was got with.
+    pub(super) version: i64,
 }
 
 type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
@@ -99,8 +101,8 @@ impl Sessions {
         self.ask(&account, ask).await
     }
 
-    /// Forgets the held token, because the credentials changed.
-    pub fn forget(&self, id: AccountId) {
+    /// Forgets the held token: it is known to be of no use.
+    pub(super) fn forget(&self, id: AccountId) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
@@ -165,11 +167,12 @@ impl Sessions {
         let mut slot = slot.lock().await;
         if let Some(held) = &*slot
             && held.good_until > self.clock.now()
+            && held.version == account.credentials_version
             && refused.is_none_or(|refused| !refused.matches(&held.access))
         {
             return Ok(held.clone());
         }
-        Ok(slot.insert(self.renew_apart(account.id).await?).clone())
+        Ok(slot.insert(self.renew_apart(account.id, account.state).await?).clone())
     }
 
     pub(super) async fn acquire(&self) -> Stored<sqlx::pool::PoolConnection<sqlx::Postgres>> {
@@ -221,7 +224,7 @@ impl Sessions {
 }
 
 /// Until when the account makes no call, and why.
-fn left_alone(account: &Account) -> String {
+pub(super) fn left_alone(account: &Account) -> String {
     let until = account.blocked_until.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default();
     let why = if account.failures > 0 { "Microsoft did not answer" } else { "Microsoft asked for a pause" };
     format!("no call before {until}, because {why}")

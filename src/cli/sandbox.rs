@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{given, say, signals};
 use crate::clock::Clock;
-use crate::sandbox::{self, Casing, DefaultExecutions, Encoding, NextLinks, Planned, Sandbox, Settings};
+use crate::sandbox::{self, Audience, Casing, DefaultExecutions, Encoding, NextLinks, Planned, Sandbox, Settings};
 use crate::secret::{Secret, random_bytes};
 
 #[derive(clap::Args)]
@@ -65,10 +65,10 @@ struct Time {
 struct Answers {
     /// How the keys of answers are written
     #[arg(long, value_enum, default_value = "documented")]
-    casing: CasingName,
+    casing: Casing,
     /// Which executions are told to one who names no status
     #[arg(long, value_enum, default_value = "observed")]
-    default_executions: ExecutionsName,
+    default_executions: DefaultExecutions,
     /// The most items of one answer; all of them when not given
     #[arg(long, value_name = "ITEMS")]
     page_size: Option<NonZeroUsize>,
@@ -81,6 +81,12 @@ struct Answers {
     /// Call back for reports that run at once, too
     #[arg(long)]
     callback_execute_now: bool,
+    /// The most rows that the test of a query answers; both 100 and 10 are documented
+    #[arg(long, value_name = "ROWS", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    test_rows: u64,
+    /// Fill `reportLocation` of completed executions, as Microsoft's samples demand
+    #[arg(long)]
+    report_location: bool,
     /// What a failed execution is called; no name is documented
     #[arg(long, value_name = "NAME", default_value = "Failed")]
     failure_status: String,
@@ -98,9 +104,9 @@ struct Files {
     /// Rows of each file
     #[arg(long, default_value_t = 1_000)]
     rows: u64,
-    /// How files are sent: gzip as Azure sends it, gzip without its header, or plain
+    /// How files are sent
     #[arg(long, value_enum, default_value = "gzip")]
-    encoding: EncodingName,
+    encoding: Encoding,
     /// Begin files with a byte order mark
     #[arg(long)]
     byte_order_mark: bool,
@@ -152,36 +158,12 @@ struct SignIn {
     /// Let applications without a user speak to mpn
     #[arg(long)]
     app_only_mpn: bool,
+    /// Whom a token may be asked for
+    #[arg(long, value_enum, default_value = "partner-center")]
+    audience: Audience,
     /// Seconds to wait between two questions whether a device code was confirmed
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     device_interval_seconds: u16,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum CasingName {
-    /// Camel case, but CallbackMethod, as in the worked examples
-    Documented,
-    /// Camel case without exception
-    Camel,
-    /// A capital first, and keys with stray blanks, as on the pages of the single calls
-    Pascal,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum ExecutionsName {
-    /// Completed ones
-    Documented,
-    /// Completed ones, and those of reports that run at once as pending until they are
-    Observed,
-    /// Whatever their status
-    Any,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum EncodingName {
-    Gzip,
-    Unmarked,
-    Plain,
 }
 
 impl Arguments {
@@ -199,17 +181,19 @@ impl Arguments {
             now: time.now,
             // Ids that repeat would look like old ones to a client that remembers the last sandbox.
             seed: time.seed.unwrap_or_else(|| u64::from_be_bytes(random_bytes())),
-            casing: answers.casing.into(),
-            default_executions: answers.default_executions.into(),
+            casing: answers.casing,
+            default_executions: answers.default_executions,
             page_size: answers.page_size,
             next_links: if answers.relative_next_links { NextLinks::Relative } else { NextLinks::Absolute },
             date_messages: answers.date_messages,
             callback_execute_now: answers.callback_execute_now,
+            test_rows: answers.test_rows,
+            report_location: answers.report_location,
             failure_status: answers.failure_status,
             slow_test: seconds(answers.slow_test_seconds),
             callback_delay: seconds(answers.callback_delay_seconds),
             rows: files.rows,
-            encoding: files.encoding.into(),
+            encoding: files.encoding,
             byte_order_mark: files.byte_order_mark,
             unix_lines: files.unix_lines,
             link_lifetime: seconds(files.link_seconds),
@@ -240,39 +224,10 @@ impl SignIn {
             accounts,
             strict_refresh: self.strict_refresh,
             app_only_mpn: self.app_only_mpn,
+            audience: self.audience,
             device_interval: seconds(self.device_interval_seconds),
             ..settings
         })
-    }
-}
-
-impl From<CasingName> for Casing {
-    fn from(name: CasingName) -> Self {
-        match name {
-            CasingName::Documented => Self::Documented,
-            CasingName::Camel => Self::Camel,
-            CasingName::Pascal => Self::Pascal,
-        }
-    }
-}
-
-impl From<ExecutionsName> for DefaultExecutions {
-    fn from(name: ExecutionsName) -> Self {
-        match name {
-            ExecutionsName::Documented => Self::Documented,
-            ExecutionsName::Observed => Self::Observed,
-            ExecutionsName::Any => Self::Any,
-        }
-    }
-}
-
-impl From<EncodingName> for Encoding {
-    fn from(name: EncodingName) -> Self {
-        match name {
-            EncodingName::Gzip => Self::Gzip,
-            EncodingName::Unmarked => Self::Unmarked,
-            EncodingName::Plain => Self::Plain,
-        }
     }
 }
 

@@ -70,7 +70,8 @@ impl Discover {
         let interval = TimeDelta::hours(check.interval_hours.unwrap_or(1).into());
         let recent = check.good_at.is_some_and(|at| self.clock.now() - at < interval);
         // Several may have ended since the last question; only the many questions for one expected run ask for one.
-        let latest = recent && check.expected && !check.first && !check.called && !check.manual;
+        let only_expected = check.expected && !check.first && !check.called && !check.manual && !check.closes;
+        let latest = recent && only_expected;
         let mut told = self.list(check, "Completed", latest).await?;
         if check.called || check.expected || check.manual || !open.is_empty() {
             for status in ["Pending", "Running"] {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
 use crate::access::{Actor, Scope};
@@ -39,6 +40,13 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             }
         }
     }
+}
+
+/// A field of a change that is given as null: back to what it is without it. One that is not given stays.
+pub(super) fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// Query parameters.

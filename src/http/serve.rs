@@ -34,8 +34,9 @@ const MOST_HEADER_BYTES: usize = 16 * 1024;
 const MOST_STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
-/// What HTTP/2 begins with. No method of HTTP/1 begins with the first three bytes.
-const PREFACE: &[u8; 3] = b"PRI";
+/// What HTTP/2 begins with; no request of HTTP/1 does. It is waited for as a whole, as hyper would wait for the rest for ever.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Twice as long each time.
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 /// Connections get this long to end when the process stops.
@@ -109,9 +110,10 @@ async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: Cancel
 }
 
 /// Looks at what comes first and leaves it there. Looking again is on a timer, for what was seen once can't be awaited; it is
-/// rare that a connection begins with less than three bytes.
+/// rare that a connection begins with a part of the preface.
 async fn is_http2(stream: &TcpStream) -> std::io::Result<bool> {
     let mut first = [0; PREFACE.len()];
+    let mut pause = PREFACE_PAUSE;
     loop {
         let length = stream.peek(&mut first).await?;
         if length == 0 || !PREFACE.starts_with(&first[..length]) {
@@ -120,7 +122,8 @@ async fn is_http2(stream: &TcpStream) -> std::io::Result<bool> {
         if length == PREFACE.len() {
             return Ok(true);
         }
-        tokio::time::sleep(PREFACE_PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause *= 2;
     }
 }
 

@@ -151,7 +151,8 @@ pub(super) fn judge(
             let after = outbound::retry_after(headers).unwrap_or(DEFAULT_THROTTLE);
             Err(Error::Throttled { after, said: said() })
         }
-        408 | 500..=599 => {
+        // Nothing is moved there for good: somebody stands in front of it.
+        300..=399 | 408 | 500..=599 => {
             let timed_out = matches!(status, 408 | 504);
             Err(Error::Unavailable { why: format!("{status}: {}", said()), reading, timed_out })
         }

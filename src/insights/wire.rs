@@ -217,6 +217,8 @@ pub struct Report {
     pub end_at: Option<DateTime<Utc>>,
     /// `csv` or `tsv`.
     pub format: Option<String>,
+    /// When it was made.
+    pub created_at: Option<DateTime<Utc>>,
 }
 
 impl Report {
@@ -235,6 +237,7 @@ impl Report {
             occurrences: fields.count("recurrencecount"),
             end_at: fields.time("endtime"),
             format: fields.text("format").map(|format| format.to_ascii_lowercase()),
+            created_at: fields.time("createdtime"),
         })
     }
 

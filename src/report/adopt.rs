@@ -72,9 +72,10 @@ impl Adoption {
         Ok(Self { account_id, remote, id, was_ours: owner.is_some(), name, description, state, address, there })
     }
 
-    /// What the update would change there. A report that runs once, or has run for the last time, is not changed.
+    /// What the update would change there. A report that runs once, or has no run left, is not changed.
     pub fn changes(&self, addresses: &Addresses, now: DateTime<Utc>) -> Vec<Planned> {
-        let Some(schedule) = self.schedule().filter(|_| self.state != State::Ended) else { return Vec::new() };
+        let goes_on = |schedule: &Schedule| self.state != State::Ended && self.has_a_run_left(schedule, now);
+        let Some(schedule) = self.schedule().filter(goes_on) else { return Vec::new() };
         let mut changes = Vec::new();
         changes.extend(planned("name", json!(self.remote.name), json!(self.name)));
         changes.extend(planned("description", json!(self.remote.description), json!(self.description)));
@@ -112,6 +113,11 @@ impl Adoption {
 
     pub(super) fn schedule(&self) -> Option<Schedule> {
         self.there.schedule()
+    }
+
+    fn has_a_run_left(&self, schedule: &Schedule, now: DateTime<Utc>) -> bool {
+        let ends_before = schedule.end_at.zip(self.next_start(now)).is_some_and(|(end, next)| end < next);
+        schedule.occurrences.is_none_or(|count| count > schedule.passed(now)) && !ends_before
     }
 
     fn next_start(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {

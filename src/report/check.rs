@@ -12,7 +12,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::State;
 use super::store::checks::Standing;
-use super::store::{self, checks};
+use super::store::{self, checks, comparisons};
 use crate::db::{self, Stored};
 use crate::id::{AccountId, ReportId};
 use crate::insights;
@@ -53,6 +53,8 @@ pub struct Check {
     pub interval_hours: Option<i32>,
     /// Since when we know a report that existed there before us: what it made before is nobody's news.
     pub adopted_at: Option<DateTime<Utc>>,
+    /// The report is over there: everything is asked for before it is left behind.
+    pub closes: bool,
 }
 
 /// How a check stands after it.
@@ -66,6 +68,7 @@ pub(super) struct Outcome {
     pub(super) found: bool,
     /// Calls that came meanwhile came after this.
     pub(super) began_at: DateTime<Utc>,
+    pub(super) closed: bool,
 }
 
 /// Makes a check due because somebody asks.
@@ -122,12 +125,17 @@ pub async fn answered(
         good_at: Some(now),
         found,
         began_at: check.began_at,
+        closed: check.closes,
     };
     if let Some(since) = called_since.filter(|_| check.called) {
         let waited = (now - since).to_std().unwrap_or_default();
         metrics::histogram!("tidings_callback_resolved_seconds").record(waited.as_secs_f64());
     }
-    checks::finish(conn, check, &outcome).await
+    checks::finish(conn, check, &outcome).await?;
+    if check.closes {
+        comparisons::due(conn, check.account_id, now).await?;
+    }
+    Ok(())
 }
 
 /// Ends a check that was not answered. With a failure that counts, the next try waits longer each time.
@@ -153,6 +161,7 @@ pub async fn unanswered(
         good_at: None,
         found: false,
         began_at: check.began_at,
+        closed: false,
     };
     checks::finish(conn, check, &outcome).await
 }

@@ -2,7 +2,7 @@
 //!
 //! One list per account is asked for. What somebody changed is kept on the report as its drift and told once; it is mended on
 //! request. What changed here, our own address, is sent by the register step, at a time when no run is lost by it. A report
-//! that has run for the last time ends, or is made anew where that was asked for. Only reports that are in line as far as we
+//! that has run for the last time ends, or is made anew where that was asked for. Queries of no use are deleted on the way. Only reports that are in line as far as we
 //! know are compared, and what was found counts only if nobody changed the row meanwhile: a later comparison sees the rest.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,8 +13,9 @@ use super::address::{Addresses, key_of};
 use super::drift::{Difference, Finding, judge};
 use super::limits::{LEAD, MARGIN};
 use super::schedule::next_start;
+use super::store::checks;
 use super::store::comparisons::{self, Again, Claimed};
-use super::{Report, Schedule, State, There, ending};
+use super::{Report, Schedule, State, There, ending, tidy};
 use crate::account;
 use crate::account::session::{CallError, Sessions};
 use crate::clock::Clock;
@@ -54,7 +55,12 @@ impl Compare {
     /// Compares the reports of one account, and says when to do it again.
     pub async fn perform(&self, claim: Claimed) -> Stored<()> {
         let renew = || async { comparisons::renew(&mut *self.pool.acquire().await?, &claim, self.clock.now()).await };
-        let next = match lease::while_renewing(Box::pin(self.look(claim.account_id)), renew).await? {
+        let work = async {
+            let next = self.look(claim.account_id).await?;
+            tidy::delete_leftovers(&self.pool, &self.sessions, claim.account_id).await?;
+            Ok(next)
+        };
+        let next = match lease::while_renewing(Box::pin(work), renew).await? {
             Ok(next) => next,
             Err(CallError::Store(error)) => return Err(error),
             Err(error) => {
@@ -109,13 +115,17 @@ impl Compare {
                 if let Some(key) = unnamed_key(report, remote) {
                     comparisons::name_key(&mut tx, report, &key).await?;
                 }
+                checks::reopen(&mut tx, report.id).await?;
             }
             Finding::Moved => match avoidable_loss(report, now) {
                 Some(run) => again = Some(run + AFTER_RUN),
                 None => comparisons::settle_again(&mut tx, report, Again::Change, now).await?,
             },
-            Finding::Drifted(differences) => self.drifted(&mut tx, report, (remote, differences)).await?,
-            Finding::Over => ending::over(&mut tx, &self.clock, report).await?,
+            Finding::Drifted(differences) => again = self.drifted(&mut tx, report, (remote, differences)).await?,
+            Finding::Over => match remote.filter(|_| report.recreate) {
+                Some(remote) => again = ending::go_on(&mut tx, (report, remote), Again::Restart, now).await?,
+                None => ending::over(&mut tx, &self.clock, report).await?,
+            },
         }
         tx.commit().await?;
         Ok(again)
@@ -126,11 +136,11 @@ impl Compare {
         conn: &mut PgConnection,
         report: &Report,
         (remote, differences): (Option<&insights::Report>, Vec<Difference>),
-    ) -> Stored<()> {
+    ) -> Stored<Option<DateTime<Utc>>> {
         let (there, now) = (remote.and_then(There::of), self.clock.now());
         let drift = json!(differences);
         let Some((since, is_news)) = comparisons::found(conn, report, (Some(&drift), there), now).await? else {
-            return Ok(());
+            return Ok(None);
         };
         let seen = hex(&digest(&Secret::new(drift.to_string()))[..8]);
         let fact = Fact {
@@ -146,11 +156,11 @@ impl Compare {
         if is_news {
             event::store::append(conn, &self.clock, fact).await?;
         }
-        let ended = differences.iter().any(Difference::needs_a_new_one) && remote.is_some();
-        if ended && report.recreate {
-            comparisons::settle_again(conn, report, Again::Remake, now).await?;
+        let ended = differences.iter().any(Difference::needs_a_new_one);
+        match remote.filter(|_| ended && report.recreate) {
+            Some(remote) => ending::go_on(conn, (report, remote), Again::Remake, now).await,
+            None => Ok(None),
         }
-        Ok(())
     }
 }
 

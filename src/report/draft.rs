@@ -22,7 +22,7 @@ pub struct Draft {
     pub query_id: Option<QueryId>,
     /// …or its text.
     pub query: Option<String>,
-    /// At least four hours ahead; soon after that when not given.
+    /// At least four hours and the margin ahead; soon after that when not given.
     pub start_at: Option<DateTime<Utc>>,
     /// 4 to 2160; needed unless `execute_now`.
     pub interval_hours: Option<i32>,
@@ -55,18 +55,18 @@ pub struct Checked(pub(crate) Draft);
 pub struct Change {
     /// Its name.
     pub name: Option<String>,
-    /// Its description.
-    pub description: Option<String>,
+    /// Its description; none when that is given.
+    pub description: Option<Option<String>>,
     /// The text of its query.
     pub query: Option<String>,
     /// When it first runs.
     pub start_at: Option<DateTime<Utc>>,
     /// Hours between runs.
     pub interval_hours: Option<i32>,
-    /// How many runs in all.
-    pub occurrences: Option<i32>,
-    /// No run after it.
-    pub end_at: Option<DateTime<Utc>>,
+    /// How many runs in all; for ever when none is given.
+    pub occurrences: Option<Option<i32>>,
+    /// No run after it; for ever when none is given.
+    pub end_at: Option<Option<DateTime<Utc>>>,
     /// Make it anew after its last run.
     pub recreate: Option<bool>,
     /// So many hours after it was expected it is late.
@@ -81,6 +81,7 @@ impl Draft {
     /// Checks every rule; fills in the start.
     pub fn check(mut self, now: DateTime<Utc>) -> Result<Checked, FieldErrors> {
         let mut errors = FieldErrors::default();
+        self.description = self.description.as_deref().and_then(description);
         self.check_texts(&mut errors);
         self.check_times(&mut errors, now);
         let format = self.format.get_or_insert_with(|| "csv".into());
@@ -145,9 +146,11 @@ impl Draft {
         errors.expect(self.occurrences.is_none_or(|count| count > 0), "occurrences", "must be at least 1");
         let few = self.occurrences.is_none_or(|count| count <= MOST_RUNS);
         errors.expect(few, "occurrences", "must be at most 100000; leave it out for ever");
-        let soonest = now + LEAD;
+        // With the margin, what is accepted is what is sent.
+        let soonest = now + LEAD + MARGIN;
         if self.start_at.is_some_and(|start| start < soonest) {
-            errors.add("start_at", format!("must be at least 4 hours ahead: {} or later", rfc3339(soonest)));
+            let why = format!("must be at least 4 hours and 5 minutes ahead: {} or later", rfc3339(soonest));
+            errors.add("start_at", why);
         }
         let ends_later = self.end_at.zip(self.start_at).is_none_or(|(end, start)| end > start);
         errors.expect(ends_later && self.end_at.is_none_or(|end| end > soonest), "end_at", "must be after start_at");
@@ -161,12 +164,12 @@ impl Change {
             new.is_some() && new != old
         }
         differs(self.name.as_ref(), Some(&report.name))
-            || differs(self.description.as_ref(), report.description.as_ref())
+            || differs(self.description.as_ref(), Some(&report.description))
             || differs(self.query.as_ref(), Some(&report.query))
             || differs(self.start_at.as_ref(), report.start_at.as_ref())
             || differs(self.interval_hours.as_ref(), report.interval_hours.as_ref())
-            || differs(self.occurrences.as_ref(), report.occurrences.as_ref())
-            || differs(self.end_at.as_ref(), report.end_at.as_ref())
+            || differs(self.occurrences.as_ref(), Some(&report.occurrences))
+            || differs(self.end_at.as_ref(), Some(&report.end_at))
             || differs(self.recreate.as_ref(), Some(&report.recreate))
             || differs(self.grace_hours.as_ref(), Some(&report.grace_hours))
             || differs(self.format.as_ref(), Some(&report.format))
@@ -176,20 +179,20 @@ impl Change {
     /// The report as it shall be, checked like a new one. The start keeps its phase when it is not given anew, and a report
     /// that runs at once does not become a scheduled one.
     pub fn check(self, report: &Report, now: DateTime<Utc>) -> Result<Checked, FieldErrors> {
-        let kept_start = || Some(next_start(report.start_at?, report.interval_hours?, now));
+        let kept_start = || Some(next_start(report.start_at?, report.interval_hours?, now + MARGIN));
         let runs = if report.state == State::Ended { 0 } else { report.runs(now) };
         let kept_grace = (!report.execute_now).then_some(report.grace_hours);
-        let too_few = self.occurrences.is_some_and(|count| count > 0 && count <= runs);
+        let too_few = self.occurrences.flatten().is_some_and(|count| count > 0 && count <= runs);
         let checked = Draft {
             account_id: report.account_id,
             name: self.name.unwrap_or_else(|| report.name.clone()),
-            description: self.description.or_else(|| report.description.clone()),
+            description: self.description.unwrap_or_else(|| report.description.clone()),
             query_id: self.query.is_none().then_some(report.query_id),
             query: self.query,
             start_at: self.start_at.or_else(kept_start),
             interval_hours: self.interval_hours.or(report.interval_hours),
-            occurrences: self.occurrences.or(report.occurrences),
-            end_at: self.end_at,
+            occurrences: self.occurrences.unwrap_or(report.occurrences),
+            end_at: self.end_at.flatten(),
             recreate: self.recreate.unwrap_or(report.recreate),
             grace_hours: self.grace_hours.or(kept_grace),
             format: self.format.or_else(|| Some(report.format.clone())),
@@ -205,7 +208,7 @@ impl Change {
         }
         let mut checked = checked.map_err(|_| errors.clone())?;
         // What is kept is no mistake of the caller's: the start is moved along when it is sent.
-        checked.0.end_at = checked.0.end_at.or(report.end_at);
+        checked.0.end_at = self.end_at.unwrap_or(report.end_at);
         if self.start_at.is_none() && checked.0.interval_hours == report.interval_hours {
             checked.0.start_at = report.start_at;
         }
@@ -283,6 +286,12 @@ pub(super) fn lost(schedule: &Schedule, next: DateTime<Utc>, now: DateTime<Utc>)
     schedule.lost(now, next).into_iter().map(|run| format!("the run of {} will not happen", rfc3339(run))).collect()
 }
 
+/// A description as it is kept: without the space around it, and none if it says nothing.
+fn description(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
 fn on_the_minute(at: DateTime<Utc>) -> DateTime<Utc> {
     let whole = at.trunc_subsecs(0);
     whole + TimeDelta::seconds((60 - whole.timestamp().rem_euclid(60)) % 60)
@@ -352,6 +361,31 @@ mod tests {
         let expected =
             ["name", "query", "interval_hours", "grace_hours", "occurrences", "start_at", "format", "callback_method"];
         assert_eq!(wrong_fields(broken), expected);
+    }
+
+    #[test]
+    fn texts_and_intervals_beyond_their_limits_and_an_end_before_the_start_are_named() {
+        let long = "x".repeat(257);
+        let start_at = Some(now() + TimeDelta::hours(5));
+        let broken = Draft {
+            name: long.clone(),
+            description: Some(long),
+            interval_hours: Some(2161),
+            start_at,
+            end_at: start_at,
+            ..draft()
+        };
+
+        assert_eq!(wrong_fields(broken), ["name", "description", "interval_hours", "end_at"]);
+    }
+
+    #[test]
+    fn a_start_that_would_be_moved_when_it_is_sent_is_refused() {
+        let at = |minutes| Draft { start_at: Some(now() + LEAD + TimeDelta::minutes(minutes)), ..draft() };
+
+        assert_eq!(wrong_fields(at(4)), ["start_at"]);
+        let Checked(checked) = at(5).check(now()).unwrap();
+        assert_eq!(next_start(checked.start_at.unwrap(), 24, now()), checked.start_at.unwrap());
     }
 
     #[test]

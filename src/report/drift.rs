@@ -198,6 +198,7 @@ mod tests {
             occurrences: None,
             end_at: None,
             format: None,
+            created_at: None,
         }
     }
 

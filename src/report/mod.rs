@@ -1,6 +1,7 @@
 //! What we ask Microsoft for: queries, reports, and when to look for what they gave.
 //!
-//! Reads and writes `datasets`, `queries`, `leftovers`, `reports`, `registrations`, `checks` and `comparisons`. A row of
+//! Reads and writes `datasets`, `queries`, `leftovers`, `reports`, `registrations`, `checks` and `comparisons`, and reads in
+//! `executions` whether any is still to be fetched. A row of
 //! `reports` is our intent: [`register`] brings the API into line with it, as often as needed, and looks for what carries our
 //! address before it creates anything, so that a repeat changes nothing. What can be changed there is sent by an update; what
 //! was sent last is kept as [`Terms`], and [`compare`] holds it against what is there once a day. [`check`] is the queue of
@@ -26,7 +27,7 @@ pub mod register;
 mod schedule;
 pub mod store;
 mod terms;
-pub mod tidy;
+mod tidy;
 
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -16,6 +16,9 @@ use crate::insights;
 /// When those that are being created have ended.
 const SOON: TimeDelta = TimeDelta::seconds(30);
 
+/// The API counts those that others made as well, and does not say when one more is taken.
+pub(super) const FREES: TimeDelta = TimeDelta::minutes(10);
+
 /// Whether a report may be created.
 #[derive(Debug, PartialEq)]
 pub(super) enum Room {
@@ -38,9 +41,18 @@ pub(super) async fn room(
 ) -> Stored<Room> {
     let rivals = settle::rivals(conn, claim, now).await?;
     let active = there.iter().filter(|remote| remote.is_active()).count();
-    let made =
-        if report.execute_now { settle::made_at_once(conn, claim, now - AT_ONCE_WINDOW).await? } else { Vec::new() };
+    let made = if report.execute_now {
+        settle::made_at_once(conn, claim, now - AT_ONCE_WINDOW, quotas.at_once).await?
+    } else {
+        Vec::new()
+    };
     Ok(judge(quotas, active, report.execute_now.then_some(&made), rivals, now))
+}
+
+/// Whether the API refused a report because too many run at once already: a matter of time.
+pub(super) fn is_of_those_at_once(error: &insights::Error) -> bool {
+    matches!(error, insights::Error::Refused { message, .. }
+        if message.to_ascii_lowercase().contains("executenow report creation quota"))
 }
 
 /// `made`: when reports were made that ran at once, newest first. `rivals`: of all kinds, and that run at once.

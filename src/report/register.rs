@@ -25,6 +25,10 @@ use crate::wake::{Topic, Wake};
 
 /// What is there and was refused a change is asked for again: what stood in its way may have gone.
 const AFTER_REFUSAL: TimeDelta = TimeDelta::hours(1);
+/// The API's clock is at most this far behind ours.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(5);
+
+const NO_RUN_LEFT: &str = "no run of it is left: give it more occurrences, a later end_at or none, and resume it";
 
 /// The step that registers, changes, pauses, resumes and deletes there.
 #[derive(Debug, Clone)]
@@ -103,8 +107,7 @@ impl Register {
     async fn register(&self, claim: &Claimed, report: &Report) -> Result<(), CallError> {
         let address = self.address(report).await?;
         let Some(wanted) = Terms::wanted(report, address.as_ref(), self.clock.now()) else {
-            let why = "no run of it is left: give it more occurrences, a later end_at or none, and resume it";
-            return Ok(self.refused(claim, why).await?);
+            return Ok(self.refused(claim, NO_RUN_LEFT).await?);
         };
         let (query_id, origin) = self.query(claim, report).await?;
         let there = self.sessions.call(claim.account_id, |api| async move { api.reports().await }).await?;
@@ -115,16 +118,21 @@ impl Register {
         let (remote, terms, left) = match ours {
             Some(remote) => {
                 let there = Terms::there(remote, &wanted);
-                let left = if wanted.differs(&there) { Left::Changes } else { Left::WhatWas };
+                // One that runs at once is never changed there.
+                let changes = !report.execute_now && wanted.differs(&there);
+                let left = if changes { Left::Changes } else { Left::WhatWas };
                 (remote.id.clone(), there, left)
             }
-            None => match self.create(claim, report, (&query_id, &wanted, address.as_ref())).await {
-                Err(CallError::Api(insights::Error::Refused { .. }))
+            None => match self.create(claim, report, (&query_id, address.as_ref())).await {
+                Err(CallError::Api(insights::Error::Refused { .. } | insights::Error::NotFound(_)))
                     if origin == Origin::Before && self.forget_if_gone(claim, report, &query_id).await? =>
                 {
                     return Err(CallError::Waiting("its query was gone there and is made anew".into()));
                 }
-                created => (created?, wanted, Left::Nothing),
+                created => match created? {
+                    Some((remote, terms)) => (remote, terms, Left::Nothing),
+                    None => return Ok(self.refused(claim, NO_RUN_LEFT).await?),
+                },
             },
         };
         let mut tx = self.pool.begin().await.map_err(StoreError::from)?;
@@ -146,18 +154,21 @@ impl Register {
         Ok(false)
     }
 
+    /// Creates it with a start that is right now, and tells with what terms; none if no run is left.
     async fn create(
         &self,
         claim: &Claimed,
         report: &Report,
-        (query, terms, address): (&insights::QueryId, &Terms, Option<&Url>),
-    ) -> Result<insights::ReportId, CallError> {
+        (query, address): (&insights::QueryId, Option<&Url>),
+    ) -> Result<Option<(insights::ReportId, Terms)>, CallError> {
+        let Some(terms) = Terms::wanted(report, address, self.clock.now()) else { return Ok(None) };
         let send = terms.to_send(address, (report.query_start_at, report.query_end_at));
         let create = |api: insights::Api| {
             let send = send.clone();
             async move { api.create_report(query, &send).await }
         };
-        Ok(self.sessions.call(claim.account_id, create).await?.id)
+        let id = self.sessions.call(claim.account_id, create).await?.id;
+        Ok(Some((id, terms)))
     }
 
     /// Deletes there what a creation left that was never recorded.
@@ -211,7 +222,7 @@ impl Register {
         }
         let there = self.sessions.call(claim.account_id, |api| async move { api.queries().await }).await?;
         let leftovers = queries::leftovers(&mut *self.acquire().await?, claim.account_id).await?;
-        let (name, text) = (safe_name(&query.name), query.text.as_str());
+        let (name, text) = (safe_name(&query), query.text.as_str());
         let is_same = |remote: &&insights::Query| {
             remote.name == name && remote.text.trim() == text.trim() && !leftovers.contains(&remote.id)
         };
@@ -250,7 +261,10 @@ impl Register {
             Some(address) => self.addresses.is_ours(address.expose(), report.id),
             None => {
                 let same = query.is_some() && remote.query_id.as_ref() == query;
-                !remote.is_inactive() && same && remote.name == report.name.trim()
+                // One that runs at once may have done so before the next try: it is as young as ours.
+                let since = report.created_at - CLOCKS_DIFFER;
+                let has_run = report.execute_now && remote.created_at.is_some_and(|at| at >= since);
+                (has_run || !remote.is_inactive()) && same && remote.name == report.name.trim()
             }
         }
     }
@@ -263,6 +277,9 @@ impl Register {
 
     async fn failed(&self, claim: &Claimed, error: &insights::Error) -> Stored<()> {
         let (failure, now) = (error.failure(), self.clock.now());
+        if quota::is_of_those_at_once(error) {
+            return settle::later(&mut *self.acquire().await?, claim, &failure.text, now + quota::FREES, false).await;
+        }
         if failure.is_permanent() {
             tracing::warn!(report = %claim.id, why = %failure, "the API refused the report");
             return self.refused(claim, &failure.text).await;
@@ -283,8 +300,9 @@ enum Origin {
     Now,
 }
 
-/// Letters, digits and blanks: what the API was seen to take in the name of a query.
-fn safe_name(name: &str) -> String {
-    let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { ' ' }).collect();
-    safe.split_whitespace().collect::<Vec<_>>().join(" ")
+/// Letters, digits and blanks: what the API was seen to take in the name of a query. Where nothing of it is left, its id.
+fn safe_name(query: &queries::Query) -> String {
+    let safe: String = query.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { ' ' }).collect();
+    let safe = safe.split_whitespace().collect::<Vec<_>>().join(" ");
+    if safe.is_empty() { query.id.0.simple().to_string() } else { safe }
 }

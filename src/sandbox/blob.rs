@@ -25,7 +25,7 @@ use super::fault::Fault;
 use super::handle::Handle;
 use super::rows::Table;
 use super::settings::Encoding;
-use super::world::{Execution, Format, new_id, stamp};
+use super::world::{Execution, Format, stamp};
 use crate::secret::{Secret, digest};
 
 /// Beyond this a file is not made whole.
@@ -128,7 +128,7 @@ fn forbidden(handle: &Handle) -> Response {
 }
 
 fn refusal(handle: &Handle, status: StatusCode, code: &str, message: &str) -> Response {
-    let (request, now) = (new_id(), stamp(handle.now()));
+    let (request, now) = (handle.with(|world| world.ids.next()), stamp(handle.now()));
     let body = format!(
         "\u{feff}<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{message}\nRequestId:{request}\n\
          Time:{now}</Message></Error>"

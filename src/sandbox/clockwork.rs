@@ -15,7 +15,8 @@ use super::ids::Ids;
 use super::world::{Execution, ExecutionStatus, FileSpec, NextFiles, Report, ReportStatus, Schedule, World};
 
 const TICK: Duration = Duration::from_millis(50);
-const OCCURRENCES_AT_ONCE: usize = 1_000;
+/// A report that lags behind further than that catches up in the next ticks.
+const OCCURRENCES_AT_ONCE: usize = 100;
 
 /// How time passes.
 #[derive(Debug, Clone, Copy)]
@@ -75,10 +76,10 @@ pub(super) fn advance(world: &mut World, now: DateTime<Utc>, pace: Pace) -> Vec<
     calls
 }
 
-/// When the next occurrence is due by the sandbox's clock, which speed brings nearer.
+/// When the next occurrence is due by the sandbox's clock, which speed brings nearer; never, when that is beyond all times.
 pub(super) fn due_at(report: &Report, pace: Pace) -> Option<DateTime<Utc>> {
     let wait = (report.next_start? - report.anchor).to_std().unwrap_or_default();
-    Some(report.anchor + wait.div_f64(pace.speed))
+    report.anchor.checked_add_signed(TimeDelta::from_std(wait.div_f64(pace.speed)).ok()?)
 }
 
 /// Begins an execution of a report; the answer is a callback that comes too early, if there is to be one.
@@ -117,7 +118,7 @@ fn following(report: &Report, schedule: &Schedule) -> Option<DateTime<Utc>> {
     if schedule.count.is_some_and(|count| report.runs >= count) {
         return None;
     }
-    let next = report.next_start? + TimeDelta::hours(i64::from(schedule.interval_hours));
+    let next = report.next_start?.checked_add_signed(TimeDelta::hours(i64::from(schedule.interval_hours)))?;
     schedule.end_at.is_none_or(|end_at| next <= end_at).then_some(next)
 }
 

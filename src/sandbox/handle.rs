@@ -2,6 +2,7 @@
 //!
 //! Clones share one world behind a lock that is never held across an await.
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,6 +20,8 @@ use crate::clock::Clock;
 use crate::secret::Keyring;
 
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
+/// The year 9000: all that is reckoned from the sandbox's time can still be written.
+const LAST_SECOND: i64 = 221_845_392_000;
 
 /// A running sandbox's world, and the means to look into it and to change it.
 #[derive(Debug, Clone)]
@@ -175,14 +178,19 @@ impl Handle {
         self.shared.clock.now() + TimeDelta::microseconds(self.shared.ahead.load(Ordering::SeqCst))
     }
 
-    /// Moves the sandbox's own time forwards; the clock that it was started with stays as it is.
+    /// Moves the sandbox's own time forwards; the clock that it was started with stays as it is. It ends in the year 9000.
     pub fn advance_clock(&self, by: Duration) {
         let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-        self.shared.ahead.fetch_add(by, Ordering::SeqCst);
+        let most = (*time_range().end() - self.shared.clock.now()).num_microseconds().unwrap_or(i64::MAX);
+        let moved = |ahead: i64| Some(ahead.saturating_add(by).min(most));
+        // The function always has an answer.
+        let _ = self.shared.ahead.fetch_update(Ordering::SeqCst, Ordering::SeqCst, moved);
     }
 
-    /// Sets the sandbox's own time; it goes on from there.
+    /// Sets the sandbox's own time, between 1970 and 9000; it goes on from there.
     pub fn set_clock(&self, now: DateTime<Utc>) {
+        let range = time_range();
+        let now = now.clamp(*range.start(), *range.end());
         let ahead = (now - self.shared.clock.now()).num_microseconds().unwrap_or_default();
         self.shared.ahead.store(ahead, Ordering::SeqCst);
     }
@@ -244,4 +252,10 @@ impl Handle {
         let pending_time = pending_time.unwrap_or(run_time / 4).min(run_time);
         Pace { speed, run_time, pending_time, callback_delay }
     }
+}
+
+/// The times that the sandbox's own may have.
+pub(super) fn time_range() -> RangeInclusive<DateTime<Utc>> {
+    let end = DateTime::from_timestamp(LAST_SECOND, 0).expect("the year 9000 is a time that can be written");
+    DateTime::UNIX_EPOCH..=end
 }

@@ -8,11 +8,12 @@
 //! | path | what |
 //! |---|---|
 //! | `/{tenant}/oauth2/token`, `/{tenant}/oauth2/v2.0/token`, `/{tenant}/oauth2/v2.0/devicecode` | sign-in |
-//! | `/insights/v1/mpn`, `/insights/v1/cmp`, `/insights/v1.1/cmp` | the API |
+//! | `/insights/v1/mpn`, `/insights/v1/cmp`, `/insights/v1.1/cmp`, `/analytics/cmp` | the API |
 //! | `/blob/…` | files behind secure links |
 //! | `/catch/slack/…`, `/catch/teams/…`, `/catch/webhook/…` | the catcher |
 //! | `/sandbox`, `/sandbox/device` | the page, and where a person confirms a device code |
 
+mod address;
 mod api;
 mod blob;
 mod callback;
@@ -36,10 +37,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::Request;
 use axum::response::Redirect;
 use axum::routing::get;
 use axum::serve::ListenerExt;
+use axum::{Router, ServiceExt};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::net::TcpListener;
@@ -50,7 +52,7 @@ use url::Url;
 pub use fault::{Fault, Planned, UnknownFault};
 pub use handle::Handle;
 pub use page::router;
-pub use settings::{Account, Casing, DefaultExecutions, Encoding, NextLinks, Settings};
+pub use settings::{Account, Audience, Casing, DefaultExecutions, Encoding, NextLinks, Settings};
 
 use crate::clock::Clock;
 use crate::secret::{Keyring, Secret, digest};
@@ -89,7 +91,7 @@ impl Sandbox {
     }
 }
 
-/// Starts a sandbox. Fails when an address is taken, the speed is no sensible number or a certificate can't be read.
+/// Starts a sandbox. Fails when an address is taken, the speed or the time is not sensible or a certificate can't be read.
 pub async fn start(settings: Settings, clock: Clock) -> io::Result<Sandbox> {
     check(&settings).map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
     let listener = TcpListener::bind(settings.listen).await?;
@@ -119,6 +121,9 @@ fn check(settings: &Settings) -> Result<(), &'static str> {
     if !(1e-3..=1e9).contains(&settings.speed) {
         return Err("the speed must be between 0.001 and 1000000000");
     }
+    if settings.now.is_some_and(|now| !handle::time_range().contains(&now)) {
+        return Err("the time must be between 1970 and 9000");
+    }
     let is_bad = |account: &Account| account.certificate.as_deref().is_some_and(|pem| !sign_in::is_certificate(pem));
     if settings.all_accounts().iter().any(is_bad) {
         return Err("a certificate must be one of an RSA key, as PEM");
@@ -147,6 +152,8 @@ async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
+    let routes = tower::ServiceExt::<Request>::map_request(routes, address::straightened);
+    let routes = ServiceExt::<Request>::into_make_service(routes);
     let served = axum::serve(listener, routes).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(%error, "the sandbox stopped serving");

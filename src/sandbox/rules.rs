@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use serde_json::Value;
 use url::Url;
 
-use super::world::{CallbackMethod, Caller, Format, Report, ReportStatus, Schedule, Terms, World, new_id};
+use super::world::{CallbackMethod, Caller, Format, Report, ReportStatus, Schedule, Terms, World};
 
 const SHORTEST_LEAD: TimeDelta = TimeDelta::hours(4);
 const SHORTEST_INTERVAL: u32 = 4;
@@ -20,6 +20,11 @@ const MAX_ACTIVE_REPORTS: usize = 50;
 const MAX_QUERIES: usize = 100;
 const MAX_EXECUTE_NOW: usize = 5;
 const EXECUTE_NOW_WINDOW: TimeDelta = TimeDelta::minutes(60);
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// What an internal error interrupts.
+pub(super) const CREATING_REPORT: &str = "creating report";
+pub(super) const CREATING_QUERY: &str = "creating query";
+pub(super) const TESTING_QUERY: &str = "testing query";
 
 /// An answer that is no success.
 #[derive(Debug)]
@@ -57,9 +62,9 @@ impl Refusal {
         Self::bad("Null or missing value")
     }
 
-    /// An internal error, which a date that can't be read is answered with, too.
-    pub(super) fn internal() -> Self {
-        let message = format!("Internal error encountered while creating report. Correlation ID {}", new_id());
+    /// An internal error, which a date that can't be read is answered with, too; its envelope adds a correlation id.
+    pub(super) fn internal(doing: &str) -> Self {
+        let message = format!("Internal error encountered while {doing}.");
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, message }
     }
 }
@@ -71,9 +76,15 @@ pub(super) struct Fields(BTreeMap<String, Value>);
 impl Fields {
     /// Reads a body; what is no JSON object is refused.
     pub(super) fn read(body: &[u8]) -> Result<Self, Refusal> {
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let object: serde_json::Map<String, Value> = serde_json::from_slice(body).map_err(|_| unreadable(body))?;
         let named = object.into_iter().filter(|(_, value)| !value.is_null());
         Ok(Self(named.map(|(name, value)| (name.trim().to_ascii_lowercase(), value)).collect()))
+    }
+
+    /// Forgets a member, as one that is not known here is.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.0.remove(name);
     }
 
     /// A text, trimmed; an empty one counts as missing.
@@ -137,18 +148,22 @@ pub(super) fn terms(
     })
 }
 
-/// Whether one more report with these terms is within the quotas.
-pub(super) fn report_quotas(world: &World, caller: Caller, terms: &Terms, now: DateTime<Utc>) -> Result<(), Refusal> {
-    let count = |counts: &dyn Fn(&Report) -> bool| {
-        world.reports.iter().filter(|report| caller.has(report) && counts(report)).count()
-    };
-    if count(&|report| report.status == ReportStatus::Active) >= MAX_ACTIVE_REPORTS {
+/// Whether one more report of this caller may be active.
+pub(super) fn active_quota(world: &World, caller: Caller) -> Result<(), Refusal> {
+    let is_active = |report: &&Report| caller.has(report) && report.status == ReportStatus::Active;
+    if world.reports.iter().filter(is_active).count() >= MAX_ACTIVE_REPORTS {
         return Err(Refusal::bad("User has exceeded its report creation quota of 50 active reports"));
     }
-    let lately = |report: &Report| report.terms.schedule.is_none() && now - report.created_at < EXECUTE_NOW_WINDOW;
-    if terms.schedule.is_none() && count(&lately) >= MAX_EXECUTE_NOW {
+    Ok(())
+}
+
+/// Whether one more report of this caller may run at once, which then counts for an hour, whatever becomes of it.
+pub(super) fn execute_now_quota(world: &mut World, caller: Caller, now: DateTime<Utc>) -> Result<(), Refusal> {
+    world.at_once.retain(|(_, at)| (now - *at).abs() < EXECUTE_NOW_WINDOW);
+    if world.at_once.iter().filter(|(maker, _)| *maker == caller).count() >= MAX_EXECUTE_NOW {
         return Err(Refusal::bad("User has exceeded its ExecuteNow report creation quota of 5 reports/60 mins"));
     }
+    world.at_once.push((caller, now));
     Ok(())
 }
 
@@ -161,8 +176,8 @@ pub(super) fn query_quota(world: &World, caller: Caller) -> Result<(), Refusal> 
 }
 
 /// Refuses a date that can't be read, as the service does: by an internal error.
-pub(super) fn readable_date(text: Option<&str>) -> Result<(), Refusal> {
-    if text.is_some_and(|text| date(text).is_none()) { Err(Refusal::internal()) } else { Ok(()) }
+pub(super) fn readable_date(text: Option<&str>, doing: &str) -> Result<(), Refusal> {
+    if text.is_some_and(|text| date(text).is_none()) { Err(Refusal::internal(doing)) } else { Ok(()) }
 }
 
 fn schedule(
@@ -173,7 +188,7 @@ fn schedule(
 ) -> Result<Schedule, Refusal> {
     let unreadable = || {
         let message = "StartTime should follow format: yyyy-MM-ddTHH:mm:ssZ";
-        if date_messages { Refusal::creation(message) } else { Refusal::internal() }
+        if date_messages { Refusal::creation(message) } else { Refusal::internal(CREATING_REPORT) }
     };
     let start_at = date(fields.required("starttime")?).ok_or_else(unreadable)?;
     query_period(fields)?;
@@ -191,9 +206,16 @@ fn schedule(
 }
 
 fn interval(fields: &Fields, shortest: u32) -> Result<u32, Refusal> {
-    let wrong = || Refusal::bad(format!("Recurrence Interval must be between {shortest} and {LONGEST_INTERVAL}"));
+    let wrong =
+        || Refusal::bad(format!("Recurrence Interval must be between {SHORTEST_INTERVAL} and {LONGEST_INTERVAL}"));
     let hours = fields.number("recurrenceinterval").map_err(|()| wrong())?.ok_or_else(Refusal::missing)?;
-    u32::try_from(hours).ok().filter(|hours| (shortest..=LONGEST_INTERVAL).contains(hours)).ok_or_else(wrong)
+    let hours = u32::try_from(hours).ok().filter(|hours| (SHORTEST_INTERVAL..=LONGEST_INTERVAL).contains(hours));
+    match hours.ok_or_else(wrong)? {
+        hours if hours < shortest => {
+            Err(Refusal::bad(format!("Recurrence Interval must be at least {shortest} for the dataset of this query")))
+        }
+        hours => Ok(hours),
+    }
 }
 
 fn count(fields: &Fields) -> Result<Option<u32>, Refusal> {
@@ -205,7 +227,7 @@ fn count(fields: &Fields) -> Result<Option<u32>, Refusal> {
 /// The period that may override the query's own is checked and not used: rows here know no time.
 fn query_period(fields: &Fields) -> Result<(), Refusal> {
     for name in ["querystarttime", "queryendtime"] {
-        readable_date(fields.text(name))?;
+        readable_date(fields.text(name), CREATING_REPORT)?;
     }
     Ok(())
 }
@@ -273,7 +295,7 @@ mod tests {
     #[test]
     fn each_rule_answers_in_its_documented_words() {
         let creation = "Invalid report parameters for creation - ";
-        let interval = "Recurrence Interval must be between 24 and 2160";
+        let interval = "Recurrence Interval must be between 4 and 2160";
         for (changes, message) in [
             (json!({"ReportName": null}), "Null or missing value".to_owned()),
             (json!({"ReportName": "a;b"}), format!("{creation}Invalid character (;) in ReportName")),
@@ -287,7 +309,11 @@ mod tests {
             ),
             (json!({"EndTime": "2026-12-01"}), format!("{creation}EndTime should follow format: yyyy-MM-ddTHH:mm:ssZ")),
             (json!({"EndTime": "2026-11-20T12:00:00Z"}), format!("{creation}EndTime should be greater than StartTime")),
-            (json!({"RecurrenceInterval": 4}), interval.to_owned()),
+            (json!({"RecurrenceInterval": 3}), interval.to_owned()),
+            (
+                json!({"RecurrenceInterval": 23}),
+                "Recurrence Interval must be at least 24 for the dataset of this query".to_owned(),
+            ),
             (json!({"RecurrenceInterval": 2161}), interval.to_owned()),
             (json!({"RecurrenceInterval": "often"}), interval.to_owned()),
             (json!({"RecurrenceCount": 0}), format!("{creation}Recurrence count has to be a positive integer value")),
@@ -306,12 +332,15 @@ mod tests {
         for name in ["StartTime", "QueryStartTime", "QueryEndTime"] {
             let (status, message) = answer(&json!({name: "2026-11-20 12:00:00"})).unwrap_err();
 
-            assert_eq!(status, 500, "{name}");
-            assert!(
-                message.starts_with("Internal error encountered while creating report. Correlation ID "),
-                "{message}"
-            );
+            assert_eq!((status, &*message), (500, "Internal error encountered while creating report."), "{name}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_a_body_is_no_harm() {
+        let body = "\u{feff}{\"ReportName\": \"r\"}";
+
+        assert_eq!(Fields::read(body.as_bytes()).unwrap().text("reportname"), Some("r"));
     }
 
     #[test]

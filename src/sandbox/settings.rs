@@ -30,7 +30,7 @@ pub struct Account {
 }
 
 /// How the keys of answers are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Casing {
     /// As in the worked examples: camel case, but `CallbackMethod`.
     #[default]
@@ -42,7 +42,7 @@ pub enum Casing {
 }
 
 /// Which executions are told to one who names no status.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum DefaultExecutions {
     /// Completed ones.
     Documented,
@@ -53,8 +53,18 @@ pub enum DefaultExecutions {
     Any,
 }
 
+/// Whom a token is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Audience {
+    /// Partner Center alone.
+    #[default]
+    PartnerCenter,
+    /// Also the Graph of old, as Microsoft's samples and clients of 2021 to 2023 ask.
+    Any,
+}
+
 /// How a file is sent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Encoding {
     /// Gzip with its header.
     #[default]
@@ -98,6 +108,7 @@ pub struct Settings {
     pub device_interval: Duration,
     /// Whether an application without a user may speak to mpn.
     pub app_only_mpn: bool,
+    pub audience: Audience,
     pub casing: Casing,
     pub default_executions: DefaultExecutions,
     /// The most items of one answer; none: all of them.
@@ -113,6 +124,10 @@ pub struct Settings {
     pub slow_test: Duration,
     /// How long a callback is held back under [`Fault::CallbackDelayed`].
     pub callback_delay: Duration,
+    /// The most rows that the test of a query answers; both 100 and 10 are documented.
+    pub test_rows: u64,
+    /// Whether a completed execution tells its `reportLocation`, which Microsoft's samples demand.
+    pub report_location: bool,
     pub encoding: Encoding,
     /// Whether files begin with a byte order mark.
     pub byte_order_mark: bool,
@@ -162,6 +177,7 @@ impl Default for Settings {
             refresh_idle: Duration::from_hours(24 * 90),
             device_interval: Duration::from_secs(5),
             app_only_mpn: false,
+            audience: Audience::default(),
             casing: Casing::default(),
             default_executions: DefaultExecutions::default(),
             page_size: None,
@@ -171,6 +187,8 @@ impl Default for Settings {
             failure_status: "Failed".to_owned(),
             slow_test: Duration::from_secs(105),
             callback_delay: Duration::from_mins(1),
+            test_rows: 100,
+            report_location: false,
             encoding: Encoding::default(),
             byte_order_mark: false,
             unix_lines: false,

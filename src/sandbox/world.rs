@@ -276,6 +276,8 @@ pub(super) struct World {
     pub(super) next_files: NextFiles,
     pub(super) ids: Ids,
     pub(super) delayed: Vec<Delayed>,
+    /// Who made reports that ran at once, and when, of the last hour.
+    pub(super) at_once: Vec<(Caller, DateTime<Utc>)>,
     pub(super) sign_ins: SignIns,
 }
 
@@ -308,10 +310,15 @@ impl World {
         self.reports.iter().flat_map(|report| &report.executions).find(|execution| execution.id == id)
     }
 
-    /// Adds a report; far beyond any quota the oldest one that is over makes room.
+    /// Adds a report; far beyond any quota the oldest one makes room, rather one that is over or paused than an active one.
     pub(super) fn add_report(&mut self, report: Report) {
+        let rank = |at: &usize| match self.reports[*at].status {
+            ReportStatus::Inactive => 0,
+            ReportStatus::Paused => 1,
+            ReportStatus::Active => 2,
+        };
         if self.reports.len() >= MAX_REPORTS
-            && let Some(oldest) = self.reports.iter().position(|report| report.status == ReportStatus::Inactive)
+            && let Some(oldest) = (0..self.reports.len()).min_by_key(rank)
         {
             self.reports.remove(oldest);
         }

@@ -104,6 +104,8 @@ async fn a_grace_period_that_changes_is_no_change_there_and_has_bounds() {
     }
     it.call_and_drain("PATCH", &path, Some(json!({ "description": "Weekly" }))).await;
     assert_eq!(it.get(&path).await["grace_hours"], 2160);
+    it.call_and_drain("PATCH", &path, Some(json!({ "grace_hours": null }))).await;
+    assert_eq!(it.get(&path).await["grace_hours"], 2);
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ pub(super) async fn set(
              -- a renewal under way was asked for with the old ones: what it brings must not replace these
              renewal = case when change.any then renewal + 1 else renewal end,
              renewal_until = case when change.any then null else renewal_until end,
+             credentials_version = case when change.any then credentials_version + 1 else credentials_version end,
              updated_at = $10
          from change,
               -- whom nobody has signed in for yet has no use of any other credential

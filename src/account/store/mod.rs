@@ -43,6 +43,7 @@ struct Row {
     last_failure: Option<String>,
     blocked_until: Option<DateTime<Utc>>,
     failures: i32,
+    credentials_version: i64,
     client_secret_expires_at: Option<DateTime<Utc>>,
     refreshed_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
@@ -63,6 +64,7 @@ impl TryFrom<Row> for Account {
             },
             token_version: if row.token_version == 2 { TokenVersion::Two } else { TokenVersion::One },
             failures: u32::try_from(row.failures).map_err(|_| corrupt("failures"))?,
+            credentials_version: row.credentials_version,
             client_secret_expires_at: row.client_secret_expires_at,
             refreshed_at: row.refreshed_at,
             login_url: Url::parse(&row.login_url).map_err(|_| corrupt("login_url"))?,
@@ -101,7 +103,7 @@ async fn select(
     sqlx::query_as!(
         Row,
         r#"select id as "id: _", name, program, tenant_id, client_id, grant_kind, token_version, login_url, api_url,
-               username, state, sign_in_since, last_failure, blocked_until, failures, client_secret_expires_at,
+               username, state, sign_in_since, last_failure, blocked_until, failures, credentials_version, client_secret_expires_at,
                refreshed_at, created_at, updated_at
            from accounts
            where ($1::uuid is null or id = $1) and ($2::uuid is null or id < $2)
@@ -151,7 +153,7 @@ pub async fn insert(conn: &mut PgConnection, clock: &Clock, keyring: &Keyring, a
     Ok(id)
 }
 
-/// Changes an account. Credentials that differ from those given before replace them and make the account active again.
+/// Changes an account. Another identity, and credentials that differ from those given before, make the account active again.
 pub async fn update(
     conn: &mut PgConnection,
     clock: &Clock,
@@ -161,9 +163,23 @@ pub async fn update(
 ) -> Stored<()> {
     let draft = &account.draft;
     let result = sqlx::query!(
-        "update accounts
+        "with before as (
+             select (tenant_id, client_id, grant_kind, login_url, api_url, username, token_version)
+                        is distinct from ($3, $4, $5, $6, $7, $8, $10) as is_another,
+                    $5 = 'refresh_token' and refresh_token is null as waits
+             from accounts where id = $1 for update
+         )
+         update accounts
          set name = $2, tenant_id = $3, client_id = $4, grant_kind = $5, login_url = $6, api_url = $7, username = $8,
-             updated_at = $9, token_version = $10, client_secret_expires_at = $11
+             updated_at = $9, token_version = $10, client_secret_expires_at = $11,
+             state = case when is_another and not waits then 'active' else state end,
+             sign_in_since = case when is_another and not waits then null else sign_in_since end,
+             last_failure = case when is_another and not waits then null else last_failure end,
+             -- a renewal under way was asked for by who this was before
+             renewal = case when is_another then renewal + 1 else renewal end,
+             renewal_until = case when is_another then null else renewal_until end,
+             credentials_version = case when is_another then credentials_version + 1 else credentials_version end
+         from before
          where id = $1",
         id.0,
         draft.name.trim(),

@@ -46,7 +46,7 @@ pub(in crate::account) async fn renewed(
          set refresh_token = case when grant_kind = 'refresh_token' then coalesce($3, refresh_token)
                                   else refresh_token end,
              renewal_until = null, refreshed_at = case when grant_kind = 'refresh_token' then $4::timestamptz end,
-             last_failure = case when state = 'active' then null else last_failure end, updated_at = $4
+             last_failure = case when state = 'active' then null else last_failure end
          where id = $1 and renewal = $2",
         id.0,
         claim,
@@ -58,15 +58,15 @@ pub(in crate::account) async fn renewed(
     db::one(&result)
 }
 
-/// Ends a renewal that did not work.
+/// Ends a renewal that did not work; `why` where that is not known already.
 pub(in crate::account) async fn not_renewed(
     conn: &mut PgConnection,
     id: AccountId,
     claim: i64,
-    why: &str,
+    why: Option<&str>,
 ) -> Stored<()> {
     sqlx::query!(
-        "update accounts set renewal_until = null, last_failure = $3 where id = $1 and renewal = $2",
+        "update accounts set renewal_until = null, last_failure = coalesce($3, last_failure) where id = $1 and renewal = $2",
         id.0,
         claim,
         why

@@ -197,7 +197,7 @@ pub(in crate::account) async fn end(
          set refresh_token = $2, refresh_token_print = coalesce(refresh_token_print, $3), refreshed_at = $4,
              state = 'active', sign_in_since = null, last_failure = null,
              -- a renewal under way was asked for with the older one: what it brings must not replace this
-             renewal = renewal + 1, renewal_until = null, updated_at = $4
+             renewal = renewal + 1, renewal_until = null, credentials_version = credentials_version + 1, updated_at = $4
          where id = $1",
         claimed.account_id.0,
         sealed_refresh_token(keyring, claimed.account_id, token),

@@ -1,7 +1,7 @@
 //! The file of intent as it is written: its fields, which are also its JSON Schema, and how it is read.
 //!
-//! Every wrong item is told in one go, with its line. What an item does not say stays as it is, or is what the API does
-//! without it.
+//! Every wrong item is told in one go, with its line. What a report or a subscription does not say is as in one made without
+//! it, but for a start, which stays; what an account does not say stays as it is.
 
 use std::path::Path;
 
@@ -110,7 +110,7 @@ pub(super) struct Report {
     /// …or the text of one.
     pub(super) select: Option<String>,
     /// At most 256 characters.
-    description: Option<String>,
+    pub(super) description: Option<String>,
     /// 4 to 2160; needed unless `execute_now`.
     #[schema(minimum = 4, maximum = 2160)]
     pub(super) interval_hours: Option<i32>,
@@ -132,7 +132,7 @@ pub(super) struct Report {
     #[schema(inline)]
     callback_method: Option<CallbackMethod>,
     /// Once, at once; then no start and no interval.
-    execute_now: Option<bool>,
+    pub(super) execute_now: Option<bool>,
     /// With `execute_now` only: where the data begins.
     query_start_at: Option<DateTime<Utc>>,
     /// With `execute_now` only: where the data ends.

@@ -7,6 +7,7 @@ mod file;
 mod perform;
 mod plan;
 mod problem;
+mod prune;
 mod schema;
 mod settle;
 mod show;
@@ -40,11 +41,12 @@ pub(super) struct Arguments {
     /// Show what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
-    /// Remove what is there and not in the file, of each list that the file has
+    /// Remove what the file no longer names, of each list that it has; queries and reports of accounts that it names only
     #[arg(long)]
     prune: bool,
     /// Print the JSON Schema of the file, for editors
-    #[arg(long, exclusive = true)]
+    // Not `exclusive`: settings in the environment are in nobody's way.
+    #[arg(long, conflicts_with_all = ["file", "dry_run", "prune", "json"])]
     schema: bool,
     /// Print one JSON document
     #[arg(long)]
@@ -75,6 +77,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let there = There::look(&client).await?;
     let ids = there.ids();
     bind(&mut wanted, &ids, &mut problems);
+    if arguments.prune {
+        prune::check(&wanted, &listed, &mut problems);
+    }
     problems.none()?;
     let planner = Planner { client: &client, there: &there, ids: &ids, wanted: &wanted, now };
     let mut steps: Vec<Step> = planner.steps(&mut problems).await?;

@@ -20,9 +20,9 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Performs the steps up to the first that fails, and waits for the reports that they are about.
+    /// Performs the steps up to the first that fails, and waits for the reports of the file.
     pub(super) async fn all(&mut self, steps: &[Step], show: &mut Show) -> anyhow::Result<()> {
-        let mut reports = Vec::new();
+        let mut touched = Vec::new();
         let todo: Vec<&Step> = steps.iter().filter(|step| step.act.does_something()).collect();
         for (done, step) in todo.iter().enumerate() {
             let answer = self.one(step).await.with_context(|| {
@@ -36,9 +36,11 @@ impl Run<'_> {
             })?;
             show.done(step, &answer);
             // What is removed has no answer.
-            reports.extend(answer["id"].as_str().filter(|_| step.name.kind == Kind::Report).map(str::to_owned));
+            touched.extend(answer["id"].as_str().filter(|_| step.name.kind == Kind::Report).map(str::to_owned));
         }
-        settle::wait(self.client, &reports, show).await
+        let reports = self.wanted.iter().filter(|wanted| wanted.name.kind == Kind::Report);
+        let of_file: Vec<&String> = reports.filter_map(|wanted| self.ids.get(&wanted.name)).collect();
+        settle::wait(self.client, &of_file, &touched, show).await
     }
 
     async fn one(&mut self, step: &Step) -> anyhow::Result<Value> {
@@ -59,6 +61,7 @@ impl Run<'_> {
                 body.extend(whole.get("report_ids").map(|ids| ("report_ids".to_owned(), ids.clone())));
                 self.client.patch(&format!("{path}/{id}"), &json!(body)).await
             }
+            Act::Retry { id, .. } => self.client.post(&format!("{path}/{id}/resume"), &json!({})).await,
             Act::Remove { id } => self.client.delete(&format!("{path}/{id}")).await.map(|()| Value::Null),
             Act::Keep { .. } | Act::Leave { .. } => Ok(Value::Null),
         }

@@ -58,6 +58,8 @@ pub(super) enum Act {
         #[serde(skip_serializing_if = "Option::is_none")]
         concern: Option<String>,
     },
+    /// Asked for once more: Microsoft refused it.
+    Retry { id: String, refused: String },
     /// Removed; a report is retired.
     Remove { id: String },
     /// It is not in the file and stays, for this reason.
@@ -113,25 +115,6 @@ impl Planner<'_> {
         Ok(steps)
     }
 
-    /// The steps for what is not in the file, last made first, where the file has a list of that kind.
-    pub(super) fn others(&self, listed: &[Kind], prune: bool) -> Vec<Step> {
-        let kinds = Kind::ALL.into_iter().rev().filter(|kind| listed.contains(kind));
-        let there = kinds.flat_map(|kind| self.there.of(kind));
-        let others = there.filter(|(name, _)| !self.wanted.iter().any(|wanted| wanted.name == **name));
-        let step = |(name, thing): (&Name, &Thing)| {
-            let (id, used) = (thing.id.clone(), self.there.is_used(&thing.id));
-            let act = match (name.kind, used, prune) {
-                // The text that a report was given is kept as a query of its own.
-                (Kind::Query, true, _) => return None,
-                (Kind::Account, true, _) => Act::Leave { id, because: "the history of its reports stays" },
-                (_, _, true) => Act::Remove { id },
-                (_, _, false) => Act::Leave { id, because: "--prune removes it" },
-            };
-            Some(Step { name: name.clone(), act })
-        };
-        others.filter_map(step).collect()
-    }
-
     async fn compare(
         &self,
         number: usize,
@@ -147,10 +130,10 @@ impl Planner<'_> {
             Kind::Query => (query_differs(wanted, thing), wanted.fields.clone()),
             Kind::Report => self.report_differs(wanted, thing),
         };
-        let id = thing.id.clone();
         if differs.is_empty() {
-            return Ok(Act::Keep { id, concern: concern(&wanted.name, thing) });
+            return Ok(kept(&wanted.name, thing));
         }
+        let id = thing.id.clone();
         let fixed = differs.iter().filter(|field| FIXED.contains(&(wanted.name.kind, field.as_str())));
         for field in fixed.clone() {
             let message =
@@ -224,9 +207,17 @@ impl Planner<'_> {
             "endpoint.to" => (there("/endpoint/shown"), shown(&full["endpoint"]["to"])),
             "report_ids" => (
                 self.report_names(&thing.fields["report_ids"]),
-                wanted.bound.iter().flatten().map(|name| name.own.clone()).collect::<Vec<_>>().join("; "),
+                wanted.bound.as_ref().map_or_else(
+                    || "all".to_owned(),
+                    |names| names.iter().map(|name| name.own.clone()).collect::<Vec<_>>().join("; "),
+                ),
             ),
             "query" if wanted.name.kind == Kind::Query => (there("/text"), shown(&full["query"])),
+            "events" | "occurrences" => {
+                let none = if field == "events" { "all" } else { "for ever" };
+                let words = |value: &Value| if value.is_null() { none.to_owned() } else { shown(value) };
+                (words(&thing.fields[field]), words(&full[field]))
+            }
             _ => (there(&pointer), shown(json!(full).pointer(&pointer).unwrap_or(&Value::Null))),
         };
         FieldChange { field: field.to_owned(), old, new }
@@ -242,16 +233,27 @@ impl Planner<'_> {
     }
 }
 
+/// What is to be done with something that is as the file says.
+fn kept(name: &Name, thing: &Thing) -> Act {
+    let id = thing.id.clone();
+    if name.kind == Kind::Report && thing.fields["state"] == "rejected" {
+        return Act::Retry { id, refused: failure(thing).to_owned() };
+    }
+    Act::Keep { id, concern: concern(name, thing) }
+}
+
+fn failure(thing: &Thing) -> &str {
+    thing.fields["last_failure"].as_str().unwrap_or("no reason is known")
+}
+
 /// What is not well with something that is as the file says.
 fn concern(name: &Name, thing: &Thing) -> Option<String> {
-    let (state, failure) =
-        (&thing.fields["state"], thing.fields["last_failure"].as_str().unwrap_or("no reason is known"));
+    let (state, failure) = (&thing.fields["state"], failure(thing));
     let own = &name.own;
     match name.kind {
         Kind::Account if state == "sign_in_required" => {
             Some(format!("{own} must sign in: tidings account sign-in \"{own}\""))
         }
-        Kind::Report if state == "rejected" => Some(format!("{own} was rejected: {failure}")),
         Kind::Report if !thing.fields["drift_since"].is_null() => {
             let name = name.qualified();
             Some(format!("{own} was changed there by somebody: tidings report drift \"{name}\" shows how"))

@@ -1,5 +1,6 @@
 //! Waiting, for a while, until Microsoft has what was asked for: a report that it refuses is told where it was asked for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -32,8 +33,14 @@ enum Seen {
     NotYet,
 }
 
-/// Waits for the reports with these ids, and fails if one was refused.
-pub(super) async fn wait(client: &Client, ids: &[String], show: &Show) -> anyhow::Result<()> {
+/// Waits for reports, and fails if one was refused: those that were `touched`, and all others of the file that are not
+/// settled, as a change of a query makes its reports anew.
+pub(super) async fn wait(client: &Client, of_file: &[&String], touched: &[String], show: &Show) -> anyhow::Result<()> {
+    if of_file.is_empty() {
+        return Ok(());
+    }
+    let unsettled = unsettled(client).await?;
+    let ids = of_file.iter().filter(|id| touched.contains(id) || unsettled.contains(**id));
     let signed_out = signed_out(client).await?;
     let began = Instant::now();
     let mut refused = Vec::new();
@@ -52,6 +59,12 @@ pub(super) async fn wait(client: &Client, ids: &[String], show: &Show) -> anyhow
         bail!("not all reports were taken: change them in the file and run the same command again{}", refused.concat());
     }
     Ok(())
+}
+
+async fn unsettled(client: &Client) -> anyhow::Result<BTreeSet<String>> {
+    let reports: Vec<Value> = client.all("reports", super::there::MOST).await?;
+    let is_unsettled = |report: &&Value| report["settling"] == true || report["state"] == "rejected";
+    Ok(reports.iter().filter(is_unsettled).filter_map(|report| report["id"].as_str().map(str::to_owned)).collect())
 }
 
 fn seen(report: &Report, signed_out: &[String]) -> Seen {

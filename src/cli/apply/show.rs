@@ -29,6 +29,7 @@ impl Act {
         match self {
             Self::Create { .. } => "made",
             Self::Change { .. } => "changed",
+            Self::Retry { .. } => "tried again",
             Self::Remove { .. } => "removed",
             Self::Keep { .. } | Self::Leave { .. } => "touched",
         }
@@ -60,6 +61,10 @@ impl Show {
                         say::line(&format!("      ! {}", say::clean(warning)));
                     }
                 }
+                Act::Retry { refused, .. } => {
+                    self.line('~', &what);
+                    say::line(&format!("      ! is tried again; it was refused: {}", say::clean(refused)));
+                }
                 Act::Remove { .. } => self.line('-', &what),
                 Act::Leave { because, .. } => say::line(&format!("  ?  {what}  (not in the file: {because})")),
                 Act::Keep { .. } => {}
@@ -71,7 +76,11 @@ impl Show {
             let (new, changed) =
                 (count(|act| matches!(act, Act::Create { .. })), count(|act| matches!(act, Act::Change { .. })));
             let gone = count(|act| matches!(act, Act::Remove { .. }));
-            say::line(&format!("To make {new}, to change {changed}, to remove {gone}; {kept} as they shall be."));
+            let again = count(|act| matches!(act, Act::Retry { .. }));
+            let again = if again > 0 { format!(", to try again {again}") } else { String::new() };
+            say::line(&format!(
+                "To make {new}, to change {changed}{again}, to remove {gone}; {kept} as they shall be."
+            ));
         } else {
             say::line(&format!("Nothing to do: {kept} as they shall be."));
         }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::file::{Item, Lists, Report};
 use super::problem::Problems;
 use crate::cli::reference;
+use crate::report::limits::GRACE;
 use crate::report::next_start;
 
 /// The kinds, in the order in which they are made.
@@ -56,6 +57,16 @@ pub(super) struct Wanted {
 impl Kind {
     pub(super) const ALL: [Self; 4] = [Self::Account, Self::Query, Self::Report, Self::Subscription];
 
+    /// What its list is called in the file.
+    pub(super) fn list(self) -> &'static str {
+        match self {
+            Self::Account => "accounts",
+            Self::Query => "queries",
+            Self::Report => "reports",
+            Self::Subscription => "subscriptions",
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Account => "account",
@@ -74,12 +85,12 @@ impl fmt::Display for Kind {
 
 impl Name {
     pub(super) fn account(name: &str) -> Self {
-        Self { kind: Kind::Account, account: None, own: name.to_owned() }
+        Self::of(Kind::Account, None, name)
     }
 
     pub(super) fn of(kind: Kind, account: Option<&str>, name: &str) -> Self {
         // The service trims names, too.
-        Self { kind, account: account.map(str::to_owned), own: name.trim().to_owned() }
+        Self { kind, account: account.map(|account| account.trim().to_owned()), own: name.trim().to_owned() }
     }
 
     /// The name with its account's before it, where it has one.
@@ -133,14 +144,20 @@ impl Wanted {
         body
     }
 
+    /// All that it names, once its reports are found.
+    pub(super) fn names(&self) -> impl Iterator<Item = Name> {
+        let account = self.name.account.as_deref().map(Name::account);
+        account.into_iter().chain(self.query.clone()).chain(self.bound.iter().flatten().cloned())
+    }
+
     /// Finds the reports that it names among all that are or will be there.
     pub(super) fn bind(&mut self, known: &[Name], problems: &mut Problems) {
         let Some(reports) = &self.reports else { return };
         let mut bound = Vec::new();
-        for text in reports {
-            let exact: Vec<&Name> = known.iter().filter(|name| name.own == *text).collect();
+        for text in reports.iter().map(|text| text.trim()) {
+            let exact: Vec<&Name> = known.iter().filter(|name| name.own == text).collect();
             let found =
-                if exact.is_empty() { known.iter().filter(|name| name.qualified() == *text).collect() } else { exact };
+                if exact.is_empty() { known.iter().filter(|name| name.qualified() == text).collect() } else { exact };
             match found.as_slice() {
                 [one] => bound.push((*one).clone()),
                 [] => problems.add(self.line, &self.place, &format!("there is no report \"{text}\"")),
@@ -169,7 +186,12 @@ pub(super) fn wanted(lists: Lists, folder: &Path, problems: &mut Problems) -> Ve
     }
     for item in lists.subscriptions.into_iter().flatten() {
         let reports = item.is.reports.clone();
-        all.push(Wanted { reports, ..plain(Name::of(Kind::Subscription, None, &item.is.name), &item) });
+        let mut wanted = plain(Name::of(Kind::Subscription, None, &item.is.name), &item);
+        default(&mut wanted, &[("events", Value::Null), ("owner", Value::Null), ("first_rows", "off".into())]);
+        if reports.is_none() {
+            default(&mut wanted, &[("report_ids", Value::Null)]);
+        }
+        all.push(Wanted { reports, ..wanted });
     }
     for wanted in &mut all {
         for (field, message) in reference::resolve(&mut wanted.fields, folder) {
@@ -188,14 +210,26 @@ fn plain<T: Serialize>(name: Name, item: &Item<T>) -> Wanted {
         endpoint.retain(|_, value| !value.is_null());
     }
     let fields = fields.into_iter().filter(|(field, value)| !value.is_null() && !ours.contains(&field.as_str()));
+    let mut fields: Map<String, Value> = fields.collect();
+    fields.insert("name".into(), name.own.as_str().into());
     let (line, place) = (item.line, item.place.clone());
-    Wanted { name, line, place, fields: fields.collect(), start_at: None, query: None, reports: None, bound: None }
+    Wanted { name, line, place, fields, start_at: None, query: None, reports: None, bound: None }
 }
 
 fn report(item: &Item<Report>, problems: &mut Problems) -> Wanted {
     let account = Some(item.is.account.as_str());
     let mut wanted = plain(Name::of(Kind::Report, account, &item.is.name), item);
     wanted.fields.remove("query");
+    // A block of text ends with an end of line, which is no part of it.
+    let description = item.is.description.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    wanted.fields.insert("description".into(), json!(description));
+    let texts = [("format", "csv".into()), ("callback_method", "POST".into())];
+    let others = [("occurrences", Value::Null), ("end_at", Value::Null), ("recreate", false.into())];
+    default(&mut wanted, &texts);
+    default(&mut wanted, &others);
+    if item.is.execute_now != Some(true) {
+        default(&mut wanted, &[("grace_hours", GRACE.into())]);
+    }
     wanted.start_at = item.is.start_at;
     match (&item.is.query, &item.is.select) {
         (Some(name), None) => wanted.query = Some(Name::of(Kind::Query, account, name)),
@@ -203,6 +237,13 @@ fn report(item: &Item<Report>, problems: &mut Problems) -> Wanted {
         _ => problems.add(item.line, &item.place, "give either query, the name of one, or select, its text"),
     }
     wanted
+}
+
+/// What is taken out of the file is as if it had never been in it.
+fn default(wanted: &mut Wanted, defaults: &[(&str, Value)]) {
+    for (field, value) in defaults {
+        wanted.fields.entry(*field).or_insert_with(|| value.clone());
+    }
 }
 
 fn name_each_once(all: &[Wanted], problems: &mut Problems) {

@@ -191,7 +191,6 @@ async fn change(
     account::store::update(&mut tx, &app.clock, &app.keyring, id, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "account.change", &id.to_string()).await?;
     tx.commit().await?;
-    app.sessions.forget(id);
     wake_work(&app);
     find(&app, id).await.map(Json)
 }
@@ -211,7 +210,6 @@ async fn remove(
     }
     access::store::note(&mut tx, &app.clock, &actor.name, "account.remove", &id.to_string()).await?;
     tx.commit().await?;
-    app.sessions.forget(id);
     Ok(StatusCode::NO_CONTENT)
 }
 

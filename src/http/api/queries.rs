@@ -20,8 +20,8 @@ use crate::id::{AccountId, QueryId};
 use crate::insights::{Error, Window};
 use crate::report;
 use crate::report::query::{check_text, misfits};
+use crate::report::store::comparisons;
 use crate::report::store::queries::{self, Query};
-use crate::report::tidy::delete_leftovers;
 use crate::wake::Topic;
 
 const LONGEST_NAME: usize = 200;
@@ -217,8 +217,9 @@ async fn change(
     Body(input): Body<QueryInput>,
 ) -> Result<Json<QueryView>, ApiError> {
     let (name, text, warnings) = checked_change(&app, account, id, input).await?;
+    let change = (name.as_deref().map(str::trim), text.as_deref().map(str::trim));
     let mut tx = app.pool.begin().await?;
-    queries::change(&mut tx, account, id, (name.trim(), text.trim()), app.clock.now()).await?;
+    queries::change(&mut tx, account, id, change, app.clock.now()).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "query.change", &id.to_string()).await?;
     tx.commit().await?;
     app.wake.hint(Topic::Reports);
@@ -239,23 +240,21 @@ async fn validate_change(
     Ok(Json(Valid { warnings }))
 }
 
-/// A query's name and text as they shall be, and what it costs its reports to be made anew.
+/// A query's name and text where they are given, and what it costs its reports to be made anew.
 async fn checked_change(
     app: &App,
     account: AccountId,
     id: QueryId,
     input: QueryInput,
-) -> Result<(String, String, Vec<String>), ApiError> {
+) -> Result<(Option<String>, Option<String>, Vec<String>), ApiError> {
     let query = find(app, account, id).await?;
     let mut warnings = Vec::new();
-    let name = input.name.unwrap_or(query.name);
     let mut errors = FieldErrors::default();
-    errors.text("name", &name, LONGEST_NAME);
-    let text = input.query.unwrap_or_else(|| query.text.clone());
-    if text.trim() != query.text {
-        check_text(&mut errors, &text);
+    errors.text("name", input.name.as_ref().unwrap_or(&query.name), LONGEST_NAME);
+    if let Some(text) = input.query.as_deref().filter(|text| text.trim() != query.text) {
+        check_text(&mut errors, text);
         let shortest = queries::shortest_interval(&mut *app.pool.acquire().await?, id).await?;
-        for mut error in misfits(&app.datasets, account, &text, shortest).await?.0 {
+        for mut error in misfits(&app.datasets, account, text, shortest).await?.0 {
             if error.field == "interval_hours" {
                 error = of_reports(&error.message);
             }
@@ -267,7 +266,7 @@ async fn checked_change(
             warnings.extend(lost.into_iter().map(|what| format!("{}: {what}", report.name)));
         }
     }
-    Ok(errors.result((name, text, warnings))?)
+    Ok(errors.result((input.name, input.query, warnings))?)
 }
 
 /// What is wrong with the interval of a report that uses the query is wrong with the query here.
@@ -278,7 +277,7 @@ fn of_reports(message: &str) -> crate::field::FieldError {
     }
 }
 
-/// Remove a query that no report uses, here and there
+/// Remove a query that no report uses, here at once and there by a step
 #[utoipa::path(delete, path = "/accounts/{id}/queries/{query_id}", tag = "queries",
     params(("id" = AccountId, Path), ("query_id" = QueryId, Path)),
     responses((status = 204), (status = 409, body = crate::http::error::Problem)))]
@@ -296,9 +295,10 @@ async fn remove(
         return Err(ApiError::Conflict(format!("the query is used by {}", names.join(", "))));
     }
     queries::delete(&mut tx, account, id).await?;
+    comparisons::soon(&mut tx, account, app.clock.now()).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "query.remove", &id.to_string()).await?;
     tx.commit().await?;
-    delete_leftovers(&app.pool, &app.sessions, account).await?;
+    app.wake.hint(Topic::Reports);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::http::extract::or_null;
 use crate::id::{AccountId, QueryId, ReportId};
+use crate::report::limits::GRACE;
 use crate::report::{Change, Draft, Report, State as ReportState};
 
 /// A report to be made.
@@ -22,7 +24,7 @@ pub(super) struct ReportInput {
     pub(super) query: Option<String>,
     /// …or the id of one that exists at the API, such as a system query.
     pub(super) remote_query_id: Option<String>,
-    /// At least four hours ahead; four hours and five minutes when not given.
+    /// At least four hours and five minutes ahead; just that when not given.
     pub(super) start_at: Option<DateTime<Utc>>,
     /// 4 to 2160; needed unless `execute_now`.
     pub(super) interval_hours: Option<i32>,
@@ -44,23 +46,39 @@ pub(super) struct ReportInput {
     pub(super) query_end_at: Option<DateTime<Utc>>,
 }
 
-/// What shall change; what is not given stays. With another query the report is made anew there and keeps its history here.
+/// What shall change; what is not given stays, and what is null is as in a report made without it. With another query the report is made anew there and keeps its history here.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "null and not given differ")]
 pub(super) struct ReportChange {
     pub(super) name: Option<String>,
-    pub(super) description: Option<String>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<String>)]
+    pub(super) description: Option<Option<String>>,
     pub(super) query: Option<String>,
+    /// At least four hours and five minutes ahead.
     pub(super) start_at: Option<DateTime<Utc>>,
     pub(super) interval_hours: Option<i32>,
-    /// In all: more than have happened.
-    pub(super) occurrences: Option<i32>,
-    pub(super) end_at: Option<DateTime<Utc>>,
-    pub(super) recreate: Option<bool>,
+    /// In all: more than have happened; null is for ever.
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<i32>)]
+    pub(super) occurrences: Option<Option<i32>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    pub(super) end_at: Option<Option<DateTime<Utc>>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<bool>)]
+    pub(super) recreate: Option<Option<bool>>,
     /// It is late so many hours after it was expected; known here only, so it changes nothing there.
-    pub(super) grace_hours: Option<i32>,
-    pub(super) format: Option<String>,
-    pub(super) callback_method: Option<String>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<i32>)]
+    pub(super) grace_hours: Option<Option<i32>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<String>)]
+    pub(super) format: Option<Option<String>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<String>)]
+    pub(super) callback_method: Option<Option<String>>,
 }
 
 /// A report.
@@ -176,10 +194,10 @@ impl From<ReportChange> for Change {
             interval_hours: input.interval_hours,
             occurrences: input.occurrences,
             end_at: input.end_at,
-            recreate: input.recreate,
-            grace_hours: input.grace_hours,
-            format: input.format,
-            callback_method: input.callback_method,
+            recreate: input.recreate.map(|given| given.unwrap_or_default()),
+            grace_hours: input.grace_hours.map(|given| given.unwrap_or(GRACE)),
+            format: input.format.map(|given| given.unwrap_or_else(|| "csv".into())),
+            callback_method: input.callback_method.map(|given| given.unwrap_or_else(|| "POST".into())),
         }
     }
 }

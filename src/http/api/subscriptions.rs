@@ -16,7 +16,7 @@ use crate::channel::{Channel, Endpoint};
 use crate::event::Kind;
 use crate::field::FieldErrors;
 use crate::http::error::ApiError;
-use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId};
+use crate::http::extract::{Body, MayRead, MayWrite, Page, Paging, Params, PathId, or_null};
 use crate::id::{EventId, ReportId, SubscriptionId};
 use crate::notification::subscribe::{self, Terms};
 use crate::notification::{FirstRows, Subscription, SubscriptionState, store};
@@ -45,20 +45,29 @@ struct EndpointInput {
     url: Option<Secret>,
 }
 
-/// A subscription to be made or changed; when changing, what is not given stays.
+/// A subscription to be made or changed; when changing, what is not given stays, and what is null is as in one made
+/// without it.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SubscriptionInput {
     name: Option<String>,
     endpoint: Option<EndpointInput>,
     /// Which kinds; all when not given.
-    events: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<Vec<String>>)]
+    events: Option<Option<Vec<String>>>,
     /// Which reports; all when not given.
-    report_ids: Option<Vec<ReportId>>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<Vec<ReportId>>)]
+    report_ids: Option<Option<Vec<ReportId>>>,
     /// A mail address.
-    owner: Option<String>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<String>)]
+    owner: Option<Option<String>>,
     /// Whether messages show the first rows of a report; `off` when not given.
-    first_rows: Option<FirstRows>,
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<FirstRows>)]
+    first_rows: Option<Option<FirstRows>>,
 }
 
 /// The endpoint, as far as it may be shown.
@@ -157,10 +166,10 @@ async fn checked(app: &App, input: SubscriptionInput) -> Result<subscribe::Check
         channel: endpoint.channel.unwrap_or(Channel::Email),
         to: endpoint.to,
         url: endpoint.url,
-        events: input.events,
-        report_ids: input.report_ids,
-        owner: input.owner,
-        first_rows: input.first_rows.unwrap_or(FirstRows::Off),
+        events: input.events.flatten(),
+        report_ids: input.report_ids.flatten(),
+        owner: input.owner.flatten(),
+        first_rows: input.first_rows.flatten().unwrap_or(FirstRows::Off),
     };
     reports_exist(app, draft.report_ids.as_deref()).await?;
     match (draft.check(&app.guard), endpoint.channel) {
@@ -252,17 +261,17 @@ async fn changed(
     old: &Subscription,
     input: SubscriptionInput,
 ) -> Result<(Terms, Option<Endpoint>), ApiError> {
-    reports_exist(app, input.report_ids.as_deref()).await?;
+    reports_exist(app, input.report_ids.iter().flatten().next().map(Vec::as_slice)).await?;
     let mut errors = FieldErrors::default();
     let endpoint = input.endpoint.and_then(|input| changed_endpoint(app, &mut errors, old.channel, input));
     let words = |kinds: &Vec<Kind>| kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
     let terms = subscribe::check_terms(
         &mut errors,
         input.name.as_deref().unwrap_or(&old.name),
-        input.events.or_else(|| old.kinds.as_ref().map(words)),
-        input.report_ids.or_else(|| old.report_ids.clone()),
-        input.owner.or_else(|| old.owner.clone()),
-        input.first_rows.unwrap_or(old.first_rows),
+        input.events.unwrap_or_else(|| old.kinds.as_ref().map(words)),
+        input.report_ids.unwrap_or_else(|| old.report_ids.clone()),
+        input.owner.unwrap_or_else(|| old.owner.clone()),
+        input.first_rows.map_or(old.first_rows, |rows| rows.unwrap_or(FirstRows::Off)),
     );
     Ok(errors.result((terms, endpoint))?)
 }

@@ -75,7 +75,7 @@ pub(super) async fn locked_accounts(conn: &mut PgConnection) -> Stored<Vec<Locke
 /// Changes whenever the page of an account would.
 pub(super) async fn account_version(conn: &mut PgConnection, id: AccountId) -> Stored<String> {
     let version = sqlx::query_scalar!(
-        r#"select md5(concat_ws('|', accounts.updated_at, accounts.state, accounts.last_failure, blocked_until,
+        r#"select md5(concat_ws('|', accounts.updated_at, refreshed_at, accounts.state, accounts.last_failure, blocked_until,
                sign_ins.state, begun_at)) as "version!"
            from accounts left join sign_ins on account_id = id
            where id = $1"#,

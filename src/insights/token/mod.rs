@@ -220,7 +220,7 @@ pub(super) fn refusal(status: u16, fields: &Fields) -> Error {
     match fields.text("error").unwrap_or_default().as_str() {
         "temporarily_unavailable" | "server_error" => Error::away(said(fields)),
         // Codes and texts may change; that a request was refused and not put off is what the status says.
-        _ if matches!(status, 400 | 401 | 403) => Error::SignInRequired(said(fields)),
+        error if !error.is_empty() && matches!(status, 400 | 401 | 403) => Error::SignInRequired(said(fields)),
         _ => Error::away(format!("the sign-in answered {status}: {}", said(fields))),
     }
 }

@@ -39,6 +39,40 @@ pub(in super::super) async fn due_by(conn: &mut PgConnection, id: ReportId, at: 
     Ok(())
 }
 
+/// Whether all that a report made before it was over there is here: a question for everything that began after this was
+/// first asked was answered, and nothing found is under way or still to be fetched. Asked for the first time, it makes that
+/// question due.
+pub(in super::super) async fn is_closed(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<bool> {
+    let begins = sqlx::query!(
+        "update checks set closing_since = $2, closed_at = null where report_id = $1 and closing_since is null",
+        id.0,
+        now
+    );
+    if begins.execute(&mut *conn).await?.rows_affected() == 1 {
+        expect(conn, id, false, now).await?;
+        return Ok(false);
+    }
+    let is_closed = sqlx::query_scalar!(
+        r#"select closed_at is not null and not exists (
+               select from executions where executions.report_id = checks.report_id and state in ('pending', 'ready')
+           ) as "is_closed!"
+           from checks where report_id = $1"#,
+        id.0
+    );
+    Ok(is_closed.fetch_one(conn).await?)
+}
+
+/// Forgets that a report was over there: it is not, or another is there now.
+pub(in super::super) async fn reopen(conn: &mut PgConnection, id: ReportId) -> Stored<()> {
+    sqlx::query!(
+        "update checks set closing_since = null, closed_at = null where report_id = $1 and closing_since is not null",
+        id.0
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Makes the runs of all registered reports expected, once after a start or a return of the database. Locks in the order of
 /// ids, as a batch of callbacks does that may come at the same time.
 pub async fn expect_all(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<u64> {
@@ -86,7 +120,8 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
            where checks.report_id = due.report_id
            returning checks.report_id as "report_id: _", due.remote_id, due.account_id as "account_id: _",
                due.execute_now, due.interval_hours, due.adopted_at, checks.lease, checks.calls, checks.done_calls, checks.manual,
-               checks.expected_since, checks.tries, checks.good_at"#,
+               checks.expected_since, checks.tries, checks.good_at,
+               checks.closing_since is not null and checks.closed_at is null as "closes!""#,
         now,
         now + LEASE,
         limit
@@ -107,6 +142,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
         good_at: row.good_at,
         interval_hours: row.interval_hours,
         adopted_at: row.adopted_at,
+        closes: row.closes,
     };
     Ok(rows.into_iter().map(check).collect())
 }
@@ -125,6 +161,7 @@ struct Claimed {
     good_at: Option<DateTime<Utc>>,
     interval_hours: Option<i32>,
     adopted_at: Option<DateTime<Utc>>,
+    closes: bool,
 }
 
 /// Renews the lease of a check.
@@ -183,7 +220,8 @@ pub(in super::super) async fn finish(conn: &mut PgConnection, check: &Check, out
         "update checks
          set lease_until = null, due_at = $3, done_calls = coalesce($4, done_calls), expected_since = $5, tries = $6,
              good_at = coalesce($7, good_at), manual = manual and not $8,
-             called_since = case when $4::bigint is null then called_since when calls > $4 then $9::timestamptz end
+             closed_at = case when $9 then $7 else closed_at end,
+             called_since = case when $4::bigint is null then called_since when calls > $4 then $10::timestamptz end
          where report_id = $1 and lease = $2",
         check.report_id.0,
         check.lease,
@@ -193,6 +231,7 @@ pub(in super::super) async fn finish(conn: &mut PgConnection, check: &Check, out
         outcome.tries,
         outcome.good_at,
         outcome.found,
+        outcome.closed,
         outcome.began_at
     )
     .execute(conn)

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::super::{Report, There};
-use super::{Filter, select};
+use super::{Filter, select, settle};
 use crate::db::{self, LEASE, Stored};
 use crate::id::AccountId;
 
@@ -47,6 +47,12 @@ pub(in super::super) async fn due(conn: &mut PgConnection, account: AccountId, n
 pub async fn due_all(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<()> {
     sqlx::query!("update comparisons set due_at = least(due_at, $1)", now).execute(conn).await?;
     Ok(())
+}
+
+/// Makes the comparison of an account due, even of one without reports: what is left over there is deleted with it.
+pub async fn soon(conn: &mut PgConnection, account: AccountId, now: DateTime<Utc>) -> Stored<()> {
+    insert(conn, account, now).await?;
+    due(conn, account, now).await
 }
 
 /// Claims up to `limit` due comparisons of accounts that can be used.
@@ -197,6 +203,32 @@ pub(in super::super) async fn settle_again(
     )
     .execute(conn)
     .await?;
+    Ok(())
+}
+
+/// Leaves a report that is over there as it is, and has it made anew; it ran so often until now.
+pub(in super::super) async fn leave(
+    conn: &mut PgConnection,
+    read: &Report,
+    ran: i32,
+    now: DateTime<Utc>,
+) -> Stored<()> {
+    let result = sqlx::query!(
+        "update reports
+         set there = 'none', sent = null, ran = $3, remake = false, amend = false, drift = null, drift_since = null,
+             state = case when state = 'registered' then 'draft' else state end,
+             -- a paused one is made anew there when it is resumed
+             settle_at = case when state = 'registered' then $4::timestamptz end,
+             settle_tries = 0, compared_at = $4, updated_at = $4
+         where id = $1 and updated_at = $2 and settle_at is null",
+        read.id.0,
+        read.updated_at,
+        ran,
+        now
+    );
+    if result.execute(&mut *conn).await?.rows_affected() == 1 {
+        settle::leave(conn, read.id, now).await?;
+    }
     Ok(())
 }
 

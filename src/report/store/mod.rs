@@ -236,7 +236,8 @@ pub async fn insert(conn: &mut PgConnection, clock: &Clock, checked: &Checked) -
 
 /// Changes what a report asks for. What the API has, or may have after a try that was cut off, is changed there, or made anew
 /// where that cannot be; a draft or a rejected one is tried again, and one that has ended waits until it is resumed. A step
-/// that is at work on the report loses its claim: what it asked for is old.
+/// that is at work on the report loses its claim: what it asked for is old. [`StoreError::Lost`]: the report was changed since
+/// it was read.
 pub async fn update(conn: &mut PgConnection, clock: &Clock, report: &Report, checked: &Checked) -> Stored<()> {
     let draft = &checked.0;
     let query_id = queries::for_draft(conn, clock, draft).await?;
@@ -244,13 +245,13 @@ pub async fn update(conn: &mut PgConnection, clock: &Clock, report: &Report, che
     let result = sqlx::query!(
         "update reports
          set query_id = $2, name = $3, description = $4, start_at = $5, interval_hours = $6, occurrences = $7, format = $8,
-             callback_method = $9, end_at = $10, recreate = $11, grace_hours = $15,
+             callback_method = $9, end_at = $10, recreate = $11, grace_hours = $16,
              remake = remake or ($12 and state <> 'ended' and (there <> 'none' or settle_tries > 0)),
              amend = amend or ($13 and state <> 'ended' and (there <> 'none' or settle_tries > 0)),
              lease = lease + 1,
              state = case when state = 'rejected' then 'draft' else state end, last_failure = null,
              settle_at = $14, settle_tries = 0, updated_at = $14
-         where id = $1 and state <> 'retired'",
+         where id = $1 and state <> 'retired' and updated_at = $15",
         report.id.0,
         query_id.0,
         draft.name.trim(),
@@ -265,6 +266,7 @@ pub async fn update(conn: &mut PgConnection, clock: &Clock, report: &Report, che
         how == Resend::Anew,
         how == Resend::Update,
         clock.now(),
+        report.updated_at,
         draft.grace_hours.unwrap_or(report.grace_hours)
     )
     .execute(&mut *conn)
@@ -274,12 +276,12 @@ pub async fn update(conn: &mut PgConnection, clock: &Clock, report: &Report, che
 }
 
 /// Sets what we want of a report, if it is in one of the states where that makes sense; the API is brought into line by a
-/// step.
+/// step. One that is at work on the report loses its claim: what it does is not what is wanted now.
 pub async fn want(conn: &mut PgConnection, id: ReportId, from: &[State], to: State, now: DateTime<Utc>) -> Stored<()> {
     let from: Vec<String> = from.iter().map(|state| state.as_str().to_owned()).collect();
     let result = sqlx::query!(
         "update reports
-         set state = $3, settle_at = $4, settle_tries = 0, last_failure = null, updated_at = $4,
+         set state = $3, settle_at = $4, settle_tries = 0, last_failure = null, updated_at = $4, lease = lease + 1,
              -- one that has ended is made anew from its first run on
              remake = remake or (state = 'ended' and $3 = 'registered'),
              ran = case when state = 'ended' then 0 else ran end,

@@ -104,17 +104,17 @@ pub async fn list(
     Ok(rows)
 }
 
-/// Changes a query. With another text it is another query there: what the API has of it is left over, and every report
+/// Changes what is given of a query. With another text it is another query there: what the API has of it is left over, and every report
 /// that uses it is made anew there. A step that is at work on such a report loses its claim: what it asked for is old.
 pub async fn change(
     conn: &mut PgConnection,
     account: AccountId,
     id: QueryId,
-    (name, text): (&str, &str),
+    (name, text): (Option<&str>, Option<&str>),
     now: DateTime<Utc>,
 ) -> Stored<()> {
     let differs = sqlx::query_scalar!(
-        r#"select text <> $3 as "differs!" from queries where account_id = $1 and id = $2 for update"#,
+        r#"select coalesce(text <> $3, false) as "differs!" from queries where account_id = $1 and id = $2 for update"#,
         account.0,
         id.0,
         text
@@ -126,7 +126,7 @@ pub async fn change(
     }
     sqlx::query!(
         "update queries
-         set name = $2, text = $3, remote_id = case when $4 then null else remote_id end, adopted = adopted and not $4,
+         set name = coalesce($2, name), text = coalesce($3, text), remote_id = case when $4 then null else remote_id end, adopted = adopted and not $4,
              incidental = false
          where id = $1",
         id.0,
@@ -174,6 +174,11 @@ async fn leave(conn: &mut PgConnection, account: AccountId, id: QueryId) -> Stor
         r#"insert into leftovers (account_id, remote_id)
            select account_id, remote_id as "remote_id!" from queries
            where account_id = $1 and id = $2 and remote_id is not null and not adopted
+             -- two of the same name and text are one there
+             and not exists (
+                 select from queries as other
+                 where other.account_id = $1 and other.remote_id = queries.remote_id and other.id <> $2
+             )
            on conflict do nothing"#,
         account.0,
         id.0
@@ -191,10 +196,15 @@ pub(super) async fn drop_idle(conn: &mut PgConnection, id: QueryId) -> Stored<()
                delete from queries
                where id = $1 and incidental and not adopted
                  and not exists (select from reports where query_id = queries.id)
-               returning account_id, remote_id
+               returning id, account_id, remote_id
            )
            insert into leftovers (account_id, remote_id)
-           select account_id, remote_id as "remote_id!" from dropped where remote_id is not null
+           select account_id, remote_id as "remote_id!" from dropped
+           where remote_id is not null and not exists (
+               select from queries as other
+               where other.account_id = dropped.account_id and other.remote_id = dropped.remote_id
+                 and other.id <> dropped.id
+           )
            on conflict do nothing"#,
         id.0
     )
@@ -212,10 +222,15 @@ pub(in super::super) async fn release(conn: &mut PgConnection, account: AccountI
                where before.id = queries.id and queries.account_id = $1 and queries.remote_id is not null
                  and queries.incidental and not queries.adopted
                  and not exists (select from reports where query_id = queries.id and state <> 'retired')
-               returning before.remote_id
+               returning queries.id, before.remote_id
            )
            insert into leftovers (account_id, remote_id)
-           select $1, remote_id as "remote_id!" from released
+           select distinct $1::uuid, remote_id as "remote_id!" from released
+           where not exists (
+               select from queries as other
+               where other.account_id = $1 and other.remote_id = released.remote_id
+                 and other.id not in (select id from released)
+           )
            on conflict do nothing"#,
         account.0
     )
@@ -231,10 +246,11 @@ pub(in super::super) async fn leftovers(conn: &mut PgConnection, account: Accoun
     Ok(ids.fetch_all(conn).await?.into_iter().map(insights::QueryId).collect())
 }
 
-/// Those of them that no report runs there: none, as long as any of the account's reports is still to be deleted there.
+/// Some of them that no report runs there: none, as long as any of the account's reports is still to be deleted there.
 pub(in super::super) async fn idle_leftovers(
     conn: &mut PgConnection,
     account: AccountId,
+    most: i64,
 ) -> Stored<Vec<insights::QueryId>> {
     let ids = sqlx::query_scalar!(
         "select remote_id from leftovers
@@ -243,8 +259,9 @@ pub(in super::super) async fn idle_leftovers(
                select from reports
                where account_id = $1 and there <> 'none' and (remake or state in ('retired', 'rejected'))
            )
-         order by remote_id limit 100",
-        account.0
+         order by remote_id limit $2",
+        account.0,
+        most
     );
     Ok(ids.fetch_all(conn).await?.into_iter().map(insights::QueryId).collect())
 }

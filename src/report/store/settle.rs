@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::super::{Report, Terms, There};
+use super::checks;
 use crate::clock::Clock;
 use crate::db::{self, LEASE, Stored};
 use crate::id::{AccountId, RegistrationId, ReportId};
@@ -144,11 +145,12 @@ pub(in super::super) async fn rivals(
     Ok((count(row.all), count(row.at_once)))
 }
 
-/// When reports of the account were made there since then that ran at once, newest first; some of them.
+/// When reports of the account were made there since then that ran at once: the newest `most`, newest first.
 pub(in super::super) async fn made_at_once(
     conn: &mut PgConnection,
     claim: &Claimed,
     since: DateTime<Utc>,
+    most: usize,
 ) -> Stored<Vec<DateTime<Utc>>> {
     let made = sqlx::query_scalar!(
         "select registrations.created_at
@@ -156,9 +158,10 @@ pub(in super::super) async fn made_at_once(
          join reports on reports.id = report_id
          where account_id = $1 and execute_now and adopted_at is null and registrations.created_at > $2
          order by registrations.created_at desc
-         limit 50",
+         limit $3",
         claim.account_id.0,
-        since
+        since,
+        i64::try_from(most).unwrap_or(i64::MAX)
     )
     .fetch_all(conn)
     .await?;
@@ -191,9 +194,9 @@ pub(super) async fn register(
         remote.0,
         clock.now()
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    checks::reopen(conn, id).await
 }
 
 /// Records that the API has these terms of the report now, and that it ran so often with those before. With none, nothing
@@ -242,13 +245,7 @@ pub(in super::super) async fn is_there(
     now: DateTime<Utc>,
 ) -> Stored<()> {
     if there == There::None {
-        sqlx::query!(
-            "update registrations set ended_at = $2 where report_id = $1 and ended_at is null",
-            claim.id.0,
-            now
-        )
-        .execute(&mut *conn)
-        .await?;
+        leave(conn, claim.id, now).await?;
     }
     let result = sqlx::query!(
         "update reports
@@ -275,6 +272,14 @@ pub(in super::super) async fn is_there(
     .execute(conn)
     .await?;
     db::one(&result)
+}
+
+/// Notes that a report is no longer the one there that it was.
+pub(super) async fn leave(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
+    sqlx::query!("update registrations set ended_at = $2 where report_id = $1 and ended_at is null", id.0, now)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Records that there is nothing to do for a report as it was read; what was wanted since is still to be done.

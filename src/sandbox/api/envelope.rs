@@ -12,10 +12,10 @@ use crate::sandbox::rules::Refusal;
 use crate::sandbox::settings::{Casing, NextLinks};
 use crate::sandbox::world::Program;
 
-/// Where the next page begins: undocumented, as no page size is.
 /// The first version for the marketplace, and the fields that it does not have yet.
 const FIRST_CMP: &str = "/insights/v1/cmp/";
 const LATER_FIELDS: [&str; 3] = ["CallbackMethod", "executeNow", "reportLocation"];
+/// Where the next page begins: undocumented, as no page size is.
 const PAGE_PARAMETER: &str = "pageToken";
 
 /// What is to be answered; the gate puts it into its envelope.
@@ -62,25 +62,34 @@ impl IntoResponse for Refusal {
 pub(super) fn wrapped(handle: &Handle, program: Program, uri: &Uri, mut response: Response) -> Response {
     let Some(answer) = response.extensions_mut().remove::<Answer>() else { return response };
     let is_success = answer.status.is_success();
-    let (in_ok, redacted) = handle.with(|world| {
-        (!is_success && world.faults.take(Fault::ErrorInOk), is_success && world.faults.take(Fault::DataRedacted))
+    let can_tell = is_success && program == Program::Mpn;
+    let (in_ok, redacted, correlation_id) = handle.with(|world| {
+        let in_ok = !is_success && world.faults.take(Fault::ErrorInOk);
+        let redacted = can_tell && world.faults.take(Fault::DataRedacted);
+        (in_ok, redacted, (answer.status == StatusCode::INTERNAL_SERVER_ERROR).then(|| world.ids.next()))
     });
+    let message = match (answer.message, correlation_id) {
+        (Some(message), Some(id)) => Some(format!("{message} Correlation ID {id}")),
+        (message, _) => message,
+    };
     let (mut values, next) = paged(handle, uri, answer.values);
     if uri.path().starts_with(FIRST_CMP) && !answer.rows {
         values.iter_mut().filter_map(Value::as_object_mut).for_each(|fields| {
-            fields.retain(|name, _| !LATER_FIELDS.contains(&name.as_str()));
+            fields.retain(|name, value| {
+                !LATER_FIELDS.contains(&name.as_str()) || (name == "reportLocation" && !value.is_null())
+            });
         });
     }
     let mut body = json!({
         "totalCount": values.len(),
-        "message": answer.message,
+        "message": message,
         "statusCode": answer.status.as_u16(),
         "value": values,
     });
     if is_success && (program == Program::Mpn || next.is_some()) {
         body["nextLink"] = json!(next);
     }
-    if is_success && program == Program::Mpn {
+    if can_tell {
         body["dataRedacted"] = json!(redacted);
     }
     let body = cased(body, handle.settings().casing, program, answer.rows);

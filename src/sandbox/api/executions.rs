@@ -65,7 +65,7 @@ fn status_name(handle: &Handle, status: ExecutionStatus) -> &str {
 fn is_told(default: DefaultExecutions, report: &Report, execution: &Execution) -> bool {
     match default {
         DefaultExecutions::Any => true,
-        DefaultExecutions::Observed if report.terms.schedule.is_none() => true,
+        DefaultExecutions::Observed if report.terms.schedule.is_none() => execution.status != ExecutionStatus::Failed,
         _ => execution.status == ExecutionStatus::Completed,
     }
 }
@@ -98,6 +98,8 @@ fn view(handle: &Handle, report: &Report, execution: &Execution, simple: bool, f
     let is_completed = execution.status == ExecutionStatus::Completed;
     let link = is_completed.then(|| secure_link(handle, execution, faults));
     let expires_at = link.as_ref().map(|(_, until)| stamp(*until)).filter(|_| handle.settings().tell_expiry);
+    let location =
+        link.as_ref().and_then(|(link, _)| link.split('?').next()).filter(|_| handle.settings().report_location);
     let status = match execution.status {
         status if status.is_open() && faults.take(Fault::StatusUnknown) => "Queued",
         ExecutionStatus::Running if simple => ExecutionStatus::Pending.name(),
@@ -112,8 +114,8 @@ fn view(handle: &Handle, report: &Report, execution: &Execution, simple: bool, f
         "CallbackMethod": null,
         "format": execution.file.format,
         "executionStatus": status,
-        "reportLocation": null,
-        "reportAccessSecureLink": link.map(|(link, _)| link),
+        "reportLocation": location,
+        "reportAccessSecureLink": link.as_ref().map(|(link, _)| link),
         "reportExpiryTime": expires_at,
         "reportGeneratedTime": execution.generated_at.map(stamp),
     })
@@ -121,6 +123,7 @@ fn view(handle: &Handle, report: &Report, execution: &Execution, simple: bool, f
 
 fn secure_link(handle: &Handle, execution: &Execution, faults: &mut Faults) -> (String, DateTime<Utc>) {
     let lifetime = TimeDelta::from_std(handle.settings().link_lifetime).unwrap_or(TimeDelta::MAX);
-    let until = handle.now() + if faults.take(Fault::LinkExpired) { -TimeDelta::minutes(1) } else { lifetime };
+    let good_for = if faults.take(Fault::LinkExpired) { -TimeDelta::minutes(1) } else { lifetime };
+    let until = handle.now().checked_add_signed(good_for).unwrap_or(DateTime::<Utc>::MAX_UTC);
     (blob::secure_link(handle, execution, until), until)
 }

@@ -135,9 +135,9 @@ fn bearer(handle: &Handle, program: Program, headers: &HeaderMap) -> Result<Bear
 
 /// The token of either header: with the word before it or, in the undocumented one, without.
 fn token(headers: &HeaderMap) -> Option<&str> {
-    if let Some(value) = text(headers, "authorization") {
-        let (scheme, token) = value.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case("bearer").then(|| token.trim());
+    let named = text(headers, "authorization").and_then(|value| value.split_once(' '));
+    if let Some((_, token)) = named.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) {
+        return Some(token.trim());
     }
     text(headers, "x-aaduserticket").map(|value| value.strip_prefix("Bearer ").unwrap_or(value).trim())
 }

@@ -9,10 +9,12 @@ mod reports;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, put};
 
 use super::handle::Handle;
+use super::rules::Refusal;
 use super::world::Program;
 
 const MAX_BODY: usize = 256 * 1024;
@@ -38,5 +40,11 @@ fn endpoints(handle: &Handle, program: Program) -> Router<Handle> {
         .route("/ScheduledReport/pause/{id}", put(reports::pause))
         .route("/ScheduledReport/resume/{id}", put(reports::resume))
         .route("/ScheduledReport/execution/{ids}", get(executions::list))
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "Resource not found"))
+        .method_not_allowed_fallback(async || refusal(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"))
         .layer(from_fn_with_state((handle.clone(), program), gate::gate))
+}
+
+fn refusal(status: StatusCode, message: &str) -> Refusal {
+    Refusal { status, message: message.to_owned() }
 }

@@ -14,8 +14,6 @@ use crate::sandbox::rows::Table;
 use crate::sandbox::rules::{self, Fields, Refusal};
 use crate::sandbox::world::{Caller, FileSpec, Format, Program, Query, stamp};
 
-const TEST_ROWS: u64 = 100;
-
 pub(super) async fn datasets(Extension(caller): Extension<Caller>, params: Params) -> Result<Answer, Refusal> {
     let wanted = params.text("datasetname");
     let values: Vec<Value> = datasets::of(caller.program)
@@ -73,7 +71,11 @@ pub(super) async fn create(
     handle.with(|world| {
         rules::query_quota(world, caller)?;
         world.queries.push(query);
-        if world.faults.take(Fault::CreationUnanswered) { Err(Refusal::internal()) } else { Ok(()) }
+        if world.faults.take(Fault::CreationUnanswered) {
+            Err(Refusal::internal(rules::CREATING_QUERY))
+        } else {
+            Ok(())
+        }
     })?;
     Ok(Answer::found(vec![view], "Query created successfully"))
 }
@@ -108,15 +110,15 @@ pub(super) async fn test(
         _ => return Err(Refusal::bad("Null or missing value")),
     };
     for name in ["starttime", "endtime"] {
-        rules::readable_date(params.text(name))?;
+        rules::readable_date(params.text(name), rules::TESTING_QUERY)?;
     }
     let Selection { columns, limit, .. } = datasets::select(caller.program, &text)?;
     let (rows, slow) = handle.with(|world| (world.next_files.rows, world.faults.take(Fault::SlowTest)));
     if slow {
         tokio::time::sleep(handle.settings().slow_test).await;
-        return Err(Refusal::internal());
+        return Err(Refusal::internal(rules::TESTING_QUERY));
     }
-    let rows = rows.min(limit.unwrap_or(TEST_ROWS)).min(TEST_ROWS);
+    let rows = rows.min(limit.unwrap_or(u64::MAX)).min(handle.settings().test_rows);
     let file = FileSpec { format: Format::Csv, columns, rows, edition: 0 };
     let table = Table::new(&file, handle.settings().seed);
     Ok(Answer::rows((0..rows).map(|row| Value::Object(table.object(row))).collect()))

@@ -4,18 +4,22 @@ use std::collections::VecDeque;
 
 use axum::Extension;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::Uri;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::envelope::Answer;
 use super::params::Params;
+use crate::sandbox::callback::{self, Call};
 use crate::sandbox::clockwork;
 use crate::sandbox::datasets::{self, Selection};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::handle::Handle;
 use crate::sandbox::rules::{self, Fields, Refusal};
 use crate::sandbox::world::{Caller, Query, Report, ReportStatus, Terms, World, stamp};
+
+const KNOWS_END: &str = "/insights/v1.1/cmp/";
 
 pub(super) async fn list(
     State(handle): State<Handle>,
@@ -42,47 +46,58 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(handle): State<Handle>,
     Extension(caller): Extension<Caller>,
+    OriginalUri(uri): OriginalUri,
     body: Bytes,
 ) -> Result<Answer, Refusal> {
-    let fields = Fields::read(&body)?;
+    let fields = fields(&uri, &body)?;
     let query_id = fields.required("queryid")?;
     let (now, dates) = (handle.now(), handle.settings().date_messages);
     let with_callback = handle.settings().callback_execute_now;
-    let view = handle.with(|world| {
+    let (view, early, is_answered) = handle.with(|world| {
         let query = world.query(caller, query_id).ok_or_else(|| Refusal::bad("Invalid QueryID"))?;
         let selection = datasets::select(caller.program, &query.text)?;
         let terms = rules::terms(&fields, selection.dataset.minimum_interval, now, dates)?;
-        rules::report_quotas(world, caller, &terms, now)?;
         let mut report = new_report(query, caller, selection, terms, now);
+        rules::active_quota(world, caller)?;
+        if report.terms.schedule.is_none() {
+            rules::execute_now_quota(world, caller, now)?;
+        }
         report.id = world.ids.next();
         let view = view(&report, &handle.user(caller));
-        add(world, report, now, with_callback);
-        if world.faults.take(Fault::CreationUnanswered) { Err(Refusal::internal()) } else { Ok(view) }
+        let early = add(world, report, now, with_callback);
+        Ok((view, early, !world.faults.take(Fault::CreationUnanswered)))
     })?;
+    callback::send(&handle, early.into_iter().collect()).await;
+    if !is_answered {
+        return Err(Refusal::internal(rules::CREATING_REPORT));
+    }
     Ok(Answer::found(vec![view], "Report created successfully"))
 }
 
 pub(super) async fn update(
     State(handle): State<Handle>,
     Extension(caller): Extension<Caller>,
+    OriginalUri(uri): OriginalUri,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Answer, Refusal> {
-    let fields = Fields::read(&body)?;
+    let fields = fields(&uri, &body)?;
     let (now, dates) = (handle.now(), handle.settings().date_messages);
     let view = handle.with(|world| {
+        let room = rules::active_quota(world, caller);
         let report = world.report_mut(caller, &id).ok_or_else(Refusal::no_item)?;
         let selection = datasets::select(caller.program, &report.query)?;
         let terms = rules::terms(&fields, selection.dataset.minimum_interval, now, dates)?;
         let Some(schedule) = &terms.schedule else { return Err(Refusal::bad("Invalid report parameters")) };
+        if report.status == ReportStatus::Inactive {
+            room?;
+            report.status = ReportStatus::Active;
+        }
         report.next_start = Some(schedule.start_at);
         report.anchor = now;
         report.runs = 0;
         report.modified_at = Some(now);
         report.terms = terms;
-        if report.status == ReportStatus::Inactive {
-            report.status = ReportStatus::Active;
-        }
         Ok(view(report, &handle.user(caller)))
     })?;
     Ok(Answer::found(vec![view], "Report updated successfully"))
@@ -130,8 +145,12 @@ fn turn(
 ) -> Result<Answer, Refusal> {
     let now = handle.now();
     let view = handle.with(|world| {
+        let room = rules::active_quota(world, caller);
         let report = world.report_mut(caller, id).ok_or_else(Refusal::no_item)?;
         if report.status == from {
+            if to == ReportStatus::Active {
+                room?;
+            }
             report.status = to;
             report.modified_at = Some(now);
         }
@@ -160,12 +179,24 @@ fn new_report(query: &Query, caller: Caller, selection: Selection, terms: Terms,
     }
 }
 
-/// A report that runs once begins at once; nobody is called when it ends, unless the sandbox was told otherwise.
-fn add(world: &mut World, mut report: Report, now: DateTime<Utc>, with_callback: bool) {
-    if report.terms.schedule.is_none() {
-        clockwork::start_execution(&mut report, now, with_callback, &mut world.faults, &mut world.ids);
+/// Only the newest version for the marketplace knows an end; elsewhere it is one more member that nobody reads.
+fn fields(uri: &Uri, body: &[u8]) -> Result<Fields, Refusal> {
+    let mut fields = Fields::read(body)?;
+    if !uri.path().starts_with(KNOWS_END) {
+        fields.forget("endtime");
     }
+    Ok(fields)
+}
+
+/// A report that runs once begins at once; nobody is called when it ends, unless the sandbox was told otherwise. The answer
+/// is a callback that comes too early, if there is to be one.
+fn add(world: &mut World, mut report: Report, now: DateTime<Utc>, with_callback: bool) -> Option<Call> {
+    let runs_at_once = report.terms.schedule.is_none();
+    let World { faults, ids, .. } = world;
+    let start = || clockwork::start_execution(&mut report, now, with_callback, faults, ids);
+    let early = runs_at_once.then(start).flatten();
     world.add_report(report);
+    early
 }
 
 fn view(report: &Report, user: &str) -> Value {

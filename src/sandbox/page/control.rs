@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::given::{Given, missing, refused};
+use super::given::Given;
 use crate::sandbox::fault::Fault;
 use crate::sandbox::handle::Handle;
 use crate::sandbox::world::stamp;
@@ -35,9 +35,11 @@ pub(super) fn router() -> Router<Handle> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Nothing {}
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct FaultWanted {
     fault: Fault,
     times: Option<u32>,
@@ -52,8 +54,8 @@ async fn known_faults(State(handle): State<Handle>) -> Json<Value> {
 
 async fn fault(State(handle): State<Handle>, Given { value: wanted, asker }: Given<FaultWanted>) -> Response {
     match (wanted.times, wanted.rate) {
-        (Some(_), Some(_)) => return refused("give either times or rate"),
-        (_, Some(rate)) if !(0.0..=1.0).contains(&rate) => return refused("rate must be between 0 and 1"),
+        (Some(_), Some(_)) => return asker.refused("give either times or rate"),
+        (_, Some(rate)) if !(0.0..=1.0).contains(&rate) => return asker.refused("rate must be between 0 and 1"),
         (None, Some(rate)) => handle.fault_rate(wanted.fault, rate),
         (times, None) => handle.fault_times(wanted.fault, times.unwrap_or(1)),
     }
@@ -70,6 +72,7 @@ fn faults(handle: &Handle) -> Value {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ClockWanted {
     /// A number and its unit: `90s`, `5m`, `4h`, `2d`.
     advance: Option<String>,
@@ -79,9 +82,14 @@ struct ClockWanted {
 async fn clock(State(handle): State<Handle>, Given { value: wanted, asker }: Given<ClockWanted>) -> Response {
     match (wanted.advance.as_deref().map(duration), wanted.now) {
         (Some(Some(by)), None) => handle.advance_clock(by),
-        (None, Some(now)) => handle.set_clock(now),
-        (Some(None), _) => return refused("advance must be a number and its unit, as 90s, 5m, 4h or 2d"),
-        _ => return refused("give either advance or now"),
+        (None, Some(now)) if (now - handle.now()).abs().to_std().is_ok_and(|far| far <= LONGEST_ADVANCE) => {
+            handle.set_clock(now);
+        }
+        (None, Some(_)) => return asker.refused("now must be within 3660 days of the sandbox's time"),
+        (Some(None), _) => {
+            return asker.refused("advance must be a number and its unit, as 90s, 5m, 4h or 2d, and at most 3660d");
+        }
+        _ => return asker.refused("give either advance or now"),
     }
     handle.tick().await;
     asker.done(json!({"now": stamp(handle.now())}))
@@ -103,6 +111,7 @@ fn duration(text: &str) -> Option<Duration> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct FilesWanted {
     rows: Option<u64>,
     columns: Option<Columns>,
@@ -118,7 +127,7 @@ enum Columns {
 
 async fn files(State(handle): State<Handle>, Given { value: wanted, asker }: Given<FilesWanted>) -> Response {
     if wanted.rows.is_some_and(|rows| rows > MOST_ROWS) {
-        return refused("rows must be at most 1000000000");
+        return asker.refused("rows must be at most 1000000000");
     }
     if let Some(rows) = wanted.rows {
         handle.set_rows(rows);
@@ -145,6 +154,7 @@ async fn revoke_tokens(State(handle): State<Handle>, Given { asker, .. }: Given<
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct MfaWanted {
     demanded: bool,
 }
@@ -159,23 +169,24 @@ const NO_REPORT: &str = "no report of this id is in a state for that";
 async fn run(State(handle): State<Handle>, Path(id): Path<String>, Given { asker, .. }: Given<Nothing>) -> Response {
     match handle.run_report_now(&id).await {
         Some(execution_id) => asker.done(json!({"execution_id": execution_id})),
-        None => missing("no active report has this id"),
+        None => asker.missing("no active report has this id"),
     }
 }
 
 async fn pause(State(handle): State<Handle>, Path(id): Path<String>, Given { asker, .. }: Given<Nothing>) -> Response {
-    if handle.pause_report(&id) { asker.done(json!({"status": "Paused"})) } else { missing(NO_REPORT) }
+    if handle.pause_report(&id) { asker.done(json!({"status": "Paused"})) } else { asker.missing(NO_REPORT) }
 }
 
 async fn resume(State(handle): State<Handle>, Path(id): Path<String>, Given { asker, .. }: Given<Nothing>) -> Response {
-    if handle.resume_report(&id) { asker.done(json!({"status": "Active"})) } else { missing(NO_REPORT) }
+    if handle.resume_report(&id) { asker.done(json!({"status": "Active"})) } else { asker.missing(NO_REPORT) }
 }
 
 async fn delete(State(handle): State<Handle>, Path(id): Path<String>, Given { asker, .. }: Given<Nothing>) -> Response {
-    if handle.delete_report(&id) { asker.done(json!({"deleted": id})) } else { missing(NO_REPORT) }
+    if handle.delete_report(&id) { asker.done(json!({"deleted": id})) } else { asker.missing(NO_REPORT) }
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ChangeWanted {
     name: Option<String>,
     /// A hyphen takes the address away.
@@ -193,7 +204,7 @@ async fn change(
     if renamed && redirected {
         asker.done(json!({"name": wanted.name, "callback_url": wanted.callback_url}))
     } else {
-        missing(NO_REPORT)
+        asker.missing(NO_REPORT)
     }
 }
 

@@ -1,12 +1,11 @@
 //! Where a person confirms a device code: a form for browsers, a call for programs.
 
-use axum::Form;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Json, Redirect, Response};
+use axum::response::{Redirect, Response};
 use minijinja::context;
 use serde_json::json;
 
+use super::given::Given;
 use crate::sandbox::handle::Handle;
 use crate::sandbox::sign_in;
 
@@ -29,6 +28,7 @@ pub(super) struct Typed {
 }
 
 #[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Answer {
     approve: bool,
     /// Who signs in; the application's first user when left out.
@@ -45,7 +45,7 @@ pub(super) async fn page(State(handle): State<Handle>, Query(asked): Query<Asked
     super::shown("device.html", context! { user_code => asked.user_code, outcome => asked.outcome, waiting, users })
 }
 
-pub(super) async fn submit(State(handle): State<Handle>, Form(typed): Form<Typed>) -> Redirect {
+pub(super) async fn submit(State(handle): State<Handle>, Given { value: typed, .. }: Given<Typed>) -> Redirect {
     let approve = typed.answer == "approve";
     let user = Some(typed.user.as_str()).filter(|user| !user.is_empty());
     let outcome = match (sign_in::confirm(&handle, &typed.user_code, approve, user), approve) {
@@ -59,11 +59,10 @@ pub(super) async fn submit(State(handle): State<Handle>, Form(typed): Form<Typed
 pub(super) async fn confirm(
     State(handle): State<Handle>,
     Path(user_code): Path<String>,
-    Json(answer): Json<Answer>,
+    Given { value: answer, asker }: Given<Answer>,
 ) -> Response {
     if sign_in::confirm(&handle, &user_code, answer.approve, answer.user.as_deref()) {
-        return Json(json!({"user_code": user_code, "approved": answer.approve})).into_response();
+        return asker.done(json!({"user_code": user_code, "approved": answer.approve}));
     }
-    let message = "no such code waits, or this user can't confirm it";
-    (StatusCode::NOT_FOUND, Json(json!({"message": message}))).into_response()
+    asker.missing("no such code waits, or this user can't confirm it")
 }

@@ -146,6 +146,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
     for (name, source) in [
         ("page.html", include_str!("templates/page.html")),
         ("control.html", include_str!("templates/control.html")),
+        ("refused.html", include_str!("templates/refused.html")),
         ("device.html", include_str!("templates/device.html")),
         ("style.css", include_str!("templates/style.css")),
         ("mail.html", include_str!("templates/mail.html")),

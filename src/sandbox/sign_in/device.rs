@@ -55,7 +55,7 @@ impl DeviceCode {
 /// Gives out a code.
 pub(super) fn begin(handle: &Handle, endpoint: &Endpoint, form: &Form) -> Result<Response, Refusal> {
     let accounts = application::known(handle, &endpoint.tenant, form)?;
-    check_scopes(form)?;
+    check_scopes(handle, form)?;
     let now = handle.now();
     let device = handle.with(|world| {
         let user_code = user_code(world.ids.number());

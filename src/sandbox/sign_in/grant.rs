@@ -31,6 +31,11 @@ pub(super) fn is_device_code(form: &Form) -> bool {
     form.text("grant_type") == DEVICE_CODE
 }
 
+/// Whether what this asks with stands for scopes that were given before.
+pub(super) fn knows_its_scope(form: &Form) -> bool {
+    is_device_code(form) || form.text("grant_type") == "refresh_token"
+}
+
 /// Checks the grant against the accounts that the application may sign in to.
 pub(super) fn check(handle: &Handle, accounts: &[usize], form: &Form) -> Result<Granted, Refusal> {
     match form.text("grant_type") {
@@ -107,7 +112,9 @@ fn refresh_token(handle: &Handle, accounts: &[usize], form: &Form) -> Result<Gra
         }
         state.used(&refresh.chain, refresh.number);
         let refresh = Refresh { number: refresh.number + 1, given_at: now.timestamp(), ..refresh };
-        Ok(Granted::User { refresh, scope: form.text("scope").to_owned() })
+        // Only who was given `offline_access` has a refresh token.
+        let scope = Some(form.text("scope")).filter(|scope| !scope.is_empty()).unwrap_or("offline_access");
+        Ok(Granted::User { refresh, scope: scope.to_owned() })
     })
 }
 

@@ -24,6 +24,7 @@ use url::Url;
 use self::refusal::Refusal;
 use super::fault::Fault;
 use super::handle::Handle;
+use super::settings::Audience;
 
 pub(super) use assertion::is_certificate;
 pub(super) use device::confirm;
@@ -31,6 +32,8 @@ pub(super) use state::SignIns;
 pub(super) use token::{Bearer, read_access};
 
 const RESOURCE: &str = "https://api.partnercenter.microsoft.com";
+/// Which clients of old, and Microsoft's samples, ask for in its place.
+const OLD_RESOURCES: &[&str] = &["https://graph.windows.net", "https://graph.ppe.windows.net"];
 const MAX_BODY: usize = 64 * 1024;
 /// Those that are met once the application has proved itself.
 const FAULTS: &[Fault] = &[
@@ -129,13 +132,13 @@ async fn device_code(
     body: Bytes,
 ) -> Response {
     let endpoint = Endpoint::new(Version::Two, tenant, &headers);
-    device::begin(&handle, &endpoint, &Form::read(&body)).unwrap_or_else(|refusal| refusal.answer(handle.now()))
+    device::begin(&handle, &endpoint, &Form::read(&body)).unwrap_or_else(|refusal| refusal.answer(&handle))
 }
 
 fn sign_in(handle: &Handle, endpoint: &Endpoint, form: &Form) -> Response {
     match granted(handle, endpoint, form) {
         Ok(granted) => Json(token::answer(handle, endpoint.version, &granted)).into_response(),
-        Err(refusal) => refusal.answer(handle.now()),
+        Err(refusal) => refusal.answer(handle),
     }
 }
 
@@ -148,36 +151,42 @@ fn granted(handle: &Handle, endpoint: &Endpoint, form: &Form) -> Result<grant::G
         return Err(Refusal::named(Fault::SignInBusy));
     }
     let accounts = application::proven(handle, endpoint, form)?;
-    check_audience(endpoint.version, form)?;
+    check_audience(handle, endpoint.version, form)?;
     match handle.with(|world| world.faults.first_of(FAULTS)) {
         Some(fault) => Err(Refusal::named(fault)),
         None => grant::check(handle, &accounts, form),
     }
 }
 
-fn check_audience(version: Version, form: &Form) -> Result<(), Refusal> {
+fn check_audience(handle: &Handle, version: Version, form: &Form) -> Result<(), Refusal> {
     match version {
-        Version::One if form.text("resource").trim_end_matches('/') != RESOURCE => {
+        Version::One if !audiences(handle).any(|known| form.text("resource").trim_end_matches('/') == known) => {
             let text = format!("The resource principal named '{}' was not found.", form.text("resource"));
             Err(Refusal::new("invalid_resource", 500_011, text))
         }
-        // A device code knows its scopes already.
-        Version::Two if grant::is_device_code(form) && form.text("scope").is_empty() => Ok(()),
-        Version::Two if form.text("grant_type") == "client_credentials" => check_default_scope(form),
-        Version::Two => check_scopes(form),
+        // A device code and a refresh token know their scopes already.
+        Version::Two if grant::knows_its_scope(form) && form.text("scope").is_empty() => Ok(()),
+        Version::Two if form.text("grant_type") == "client_credentials" => check_default_scope(handle, form),
+        Version::Two => check_scopes(handle, form),
         Version::One => Ok(()),
     }
 }
 
-fn check_scopes(form: &Form) -> Result<(), Refusal> {
+/// Whom a token may be asked for.
+fn audiences(handle: &Handle) -> impl Iterator<Item = &'static str> {
+    let old = if handle.settings().audience == Audience::Any { OLD_RESOURCES } else { &[] };
+    std::iter::once(RESOURCE).chain(old.iter().copied())
+}
+
+fn check_scopes(handle: &Handle, form: &Form) -> Result<(), Refusal> {
     let text = "The provided value for the input parameter 'scope' is not valid.";
-    let known = form.scopes().any(|scope| scope.starts_with(RESOURCE));
+    let known = form.scopes().any(|scope| audiences(handle).any(|known| scope.starts_with(known)));
     known.then_some(()).ok_or_else(|| Refusal::new("invalid_scope", 70011, text))
 }
 
 /// An application has the rights that it was given, all of them.
-fn check_default_scope(form: &Form) -> Result<(), Refusal> {
-    check_scopes(form)?;
+fn check_default_scope(handle: &Handle, form: &Form) -> Result<(), Refusal> {
+    check_scopes(handle, form)?;
     let text = "Client credential flows must have a scope value with /.default suffixed to the resource identifier.";
     let known = form.text("scope").trim_end().ends_with("/.default");
     known.then_some(()).ok_or_else(|| Refusal::new("invalid_scope", 1_002_012, text))

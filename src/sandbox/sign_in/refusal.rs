@@ -2,11 +2,10 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
-use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use crate::sandbox::fault::Fault;
-use crate::sandbox::world::new_id;
+use crate::sandbox::handle::Handle;
 
 /// Why no token is given.
 #[derive(Debug)]
@@ -87,9 +86,9 @@ impl Refusal {
         Self::new(error, code, text)
     }
 
-    pub(super) fn answer(self, now: DateTime<Utc>) -> Response {
-        let (trace_id, correlation_id) = (new_id(), new_id());
-        let timestamp = now.format("%Y-%m-%d %H:%M:%SZ").to_string();
+    pub(super) fn answer(self, handle: &Handle) -> Response {
+        let (trace_id, correlation_id) = handle.with(|world| (world.ids.next(), world.ids.next()));
+        let timestamp = handle.now().format("%Y-%m-%d %H:%M:%SZ").to_string();
         let description = format!(
             "AADSTS{}: {}\r\nTrace ID: {trace_id}\r\nCorrelation ID: {correlation_id}\r\nTimestamp: {timestamp}",
             self.code, self.text

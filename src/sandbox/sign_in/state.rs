@@ -18,6 +18,8 @@ pub(in crate::sandbox) struct SignIns {
     pub(in crate::sandbox) devices: VecDeque<DeviceCode>,
     /// The number of the newest refresh token that was used, by chain.
     used: BTreeMap<String, u64>,
+    /// Those chains, in the order of their first use.
+    chains: VecDeque<String>,
 }
 
 impl SignIns {
@@ -34,12 +36,18 @@ impl SignIns {
         self.used.get(chain).is_some_and(|newest| number < *newest)
     }
 
-    /// Notes the use of a token.
+    /// Notes the use of a token; far beyond any use the oldest chain is forgotten.
     pub(super) fn used(&mut self, chain: &str, number: u64) {
-        if self.used.len() < MAX_CHAINS || self.used.contains_key(chain) {
-            let newest = self.used.entry(chain.to_owned()).or_default();
-            *newest = number.max(*newest);
+        if !self.used.contains_key(chain) {
+            self.chains.push_back(chain.to_owned());
+            if self.chains.len() > MAX_CHAINS
+                && let Some(oldest) = self.chains.pop_front()
+            {
+                self.used.remove(&oldest);
+            }
         }
+        let newest = self.used.entry(chain.to_owned()).or_default();
+        *newest = number.max(*newest);
     }
 
     /// Keeps a device code; far beyond any use the oldest makes room.
@@ -48,5 +56,23 @@ impl SignIns {
             self.devices.pop_front();
         }
         self.devices.push_back(device);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_chain_is_watched_however_many_there_were_before() {
+        let mut state = SignIns::default();
+        for chain in 0..MAX_CHAINS {
+            state.used(&chain.to_string(), 0);
+        }
+
+        state.used("new", 1);
+
+        assert!(state.is_outdated("new", 0));
+        assert_eq!((state.used.len(), state.chains.len()), (MAX_CHAINS, MAX_CHAINS));
     }
 }

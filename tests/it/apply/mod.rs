@@ -1,5 +1,6 @@
 //! `tidings apply`, run as a user runs it, against the service and the sandbox.
 
+mod kept;
 mod schema;
 mod told;
 

@@ -42,3 +42,15 @@ async fn the_schema_that_the_example_points_to_is_the_one_that_is_printed() {
     let renew = "run `tidings apply --schema > deploy/tidings.schema.json`";
     assert_eq!(include_str!("../../../deploy/tidings.schema.json"), printed.out, "{renew}");
 }
+
+#[tokio::test]
+async fn the_schema_is_printed_whatever_is_set_in_the_environment_and_with_no_other_argument() {
+    let mut set = tidings(&["apply", "--schema"]);
+    set.env("TIDINGS_URL", "http://127.0.0.1:1").env("TIDINGS_LOG", "info").env("TIDINGS_ADMIN_KEY", "key");
+
+    let printed = ended(&mut set).await;
+    let both = ended(&mut tidings(&["apply", "--schema", "--prune"])).await;
+
+    assert_eq!((printed.code, both.code), (Some(0), Some(2)), "{}", printed.err);
+    assert!(printed.out.starts_with('{'), "{}", printed.out);
+}

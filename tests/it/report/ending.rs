@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tidings::sandbox::world::ReportStatus;
 
 use crate::support::app::{QUERY, TestApp};
-use crate::support::scene::{DAY, UNTIL_FIRST_RUN};
+use crate::support::scene::{DAY, HOUR, UNTIL_FIRST_RUN};
 use crate::support::server::Server;
 
 async fn made(it: &TestApp, more: Value) -> String {
@@ -48,16 +48,42 @@ async fn a_report_that_shall_go_on_is_made_anew_with_the_next_run_of_its_phase_a
     it.drain().await;
 
     let there = it.sandbox.world.reports();
-    let start_at = there[0].terms.schedule.as_ref().unwrap().start_at;
-    assert_eq!(
-        (there.len(), there[0].status, json!(start_at)),
-        (1, ReportStatus::Active, json!("2026-01-06T12:21:00Z"))
-    );
-    assert_ne!(there[0].id, first);
+    let (old, new): (Vec<_>, Vec<_>) = there.iter().partition(|report| report.id == first);
+    let start_at = new[0].terms.schedule.as_ref().unwrap().start_at;
+    assert_eq!((new.len(), new[0].status, json!(start_at)), (1, ReportStatus::Active, json!("2026-01-06T12:21:00Z")));
+    assert_eq!((old.len(), old[0].status), (1, ReportStatus::Inactive), "with it its executions would be gone");
     it.after(DAY).await;
     it.drain().await;
     assert_eq!(it.list(&format!("/files?report_id={report}")).await.len(), 2);
     assert_eq!(it.kinds().await, ["report.ready", "report.ready"]);
+}
+
+#[tokio::test]
+async fn the_last_file_that_came_while_the_service_was_away_is_fetched_and_told_before_the_report_is_made_anew() {
+    let it = TestApp::start().await;
+    let report = made(&it, json!({ "interval_hours": 24, "occurrences": 1, "recreate": true })).await;
+    it.after(UNTIL_FIRST_RUN + 3 * HOUR).await;
+    it.start_again().await;
+    let compare = async || {
+        for work in it.app.compare.claim(1).await.unwrap() {
+            it.app.compare.perform(work).await.unwrap();
+        }
+        it.app.register.claim(1).await.unwrap()
+    };
+    assert!(compare().await.is_empty(), "nothing is made anew before the last file was asked for");
+    for work in it.app.discover.claim(1).await.unwrap() {
+        it.app.discover.perform(work).await.unwrap();
+    }
+    assert!(compare().await.is_empty(), "nor before it is fetched");
+
+    it.drain().await;
+
+    assert_eq!(it.kinds().await, ["report.ready"]);
+    assert_eq!(it.list(&format!("/files?report_id={report}")).await.len(), 1);
+    let there = it.sandbox.world.reports();
+    assert_eq!(there.iter().filter(|report| report.status == ReportStatus::Active).count(), 1);
+    let shown = it.get(&format!("/reports/{report}")).await;
+    assert_eq!((&shown["state"], &shown["settling"]), (&json!("registered"), &json!(false)));
 }
 
 #[tokio::test]
@@ -128,10 +154,12 @@ async fn an_end_before_the_last_run_is_drift_and_made_anew_only_if_that_was_aske
             json!({ "field": "state", "ours": "active", "theirs": "inactive" })
         );
         let there = it.sandbox.world.reports();
+        let shown = it.get(&format!("/reports/{report}")).await;
+        let now = there.iter().find(|there| shown["remote_id"] == there.id).unwrap();
         let expected = if recreate { ReportStatus::Active } else { ReportStatus::Inactive };
-        assert_eq!((there.len(), there[0].status), (1, expected));
+        assert_eq!((there.len(), now.status), (1 + usize::from(recreate), expected));
         let left = if recreate { 3 } else { 1 };
-        assert_eq!(there[0].terms.schedule.as_ref().unwrap().count, Some(left));
+        assert_eq!(now.terms.schedule.as_ref().unwrap().count, Some(left));
         assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "registered");
     }
 }

@@ -10,6 +10,7 @@ mod documentation;
 mod executions;
 mod fidelity;
 mod files;
+mod limits;
 mod real_input;
 mod sign_in;
 
