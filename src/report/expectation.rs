@@ -17,26 +17,16 @@ use crate::id::{ExecutionId, FileId, ReportId};
 
 const BATCH: i64 = 100;
 
-/// Tells of reports that are late. Returns how many.
+/// Tells of reports that are late, a batch in each transaction. Returns how many.
 pub async fn tell_late(pool: &PgPool, clock: &Clock) -> Stored<usize> {
-    let now = clock.now();
-    let mut tx = pool.begin().await?;
-    let late = expected::mark_late(&mut tx, now, BATCH).await?;
-    for report in &late {
-        let fact = Fact {
-            kind: Kind::ReportLate,
-            key: format!("late:{}:{}", report.id, report.expected_at.timestamp_micros()),
-            about: About { report_id: Some(report.id), account_id: Some(report.account_id), ..About::default() },
-            data: json!({
-                "report": { "id": report.id, "name": report.name },
-                "expected_at": report.expected_at,
-                "grace_hours": report.grace_hours,
-            }),
-        };
-        event::store::append(&mut tx, clock, fact).await?;
+    let mut told = 0;
+    loop {
+        let batch = tell_some(pool, clock).await?;
+        told += batch;
+        if batch < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+            return Ok(told);
+        }
     }
-    tx.commit().await?;
-    Ok(late.len())
 }
 
 /// Notes that a file of a report was stored: computes the next expectation and tells if the report had been late. In the
@@ -81,6 +71,27 @@ pub async fn fulfilled(
     };
     event::store::append(conn, clock, fact).await?;
     Ok(())
+}
+
+async fn tell_some(pool: &PgPool, clock: &Clock) -> Stored<usize> {
+    let now = clock.now();
+    let mut tx = pool.begin().await?;
+    let late = expected::mark_late(&mut tx, now, BATCH).await?;
+    for report in &late {
+        let fact = Fact {
+            kind: Kind::ReportLate,
+            key: format!("late:{}:{}", report.id, report.expected_at.timestamp_micros()),
+            about: About { report_id: Some(report.id), account_id: Some(report.account_id), ..About::default() },
+            data: json!({
+                "report": { "id": report.id, "name": report.name },
+                "expected_at": report.expected_at,
+                "grace_hours": report.grace_hours,
+            }),
+        };
+        event::store::append(&mut tx, clock, fact).await?;
+    }
+    tx.commit().await?;
+    Ok(late.len())
 }
 
 /// Only a report that shall run is expected.

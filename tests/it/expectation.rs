@@ -190,6 +190,25 @@ async fn the_runs_of_days_in_which_nothing_of_ours_ran_are_filled_in() {
 }
 
 #[tokio::test]
+async fn however_many_are_late_at_once_are_told_at_once() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    it.sql(
+        "insert into reports (id, account_id, query_id, name, slug, start_at, interval_hours, execute_now, format,
+             callback_method, state, expected_at, created_at, updated_at)
+         select gen_random_uuid(), account_id, query_id, 'Usage ' || number, slug, start_at, interval_hours, false, format,
+             callback_method, state, expected_at, created_at, updated_at
+         from reports, generate_series(1, 249) as number",
+    )
+    .await;
+    it.clock.advance(Duration::from_secs(UNTIL_FIRST_RUN + 2 * HOUR));
+
+    assert_eq!(tell_late(&it).await, 250, "with {report}");
+    assert_eq!(it.number("select count(*) from events where kind = 'report.late'").await, 250);
+    assert_eq!(tell_late(&it).await, 0);
+}
+
+#[tokio::test]
 async fn two_replicas_tell_each_late_report_once_and_ask_about_each_once() {
     let it = TestApp::start().await;
     let account = it.account().await;
