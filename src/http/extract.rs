@@ -43,6 +43,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 }
 
 /// A field of a change that is given as null: back to what it is without it. One that is not given stays.
+#[expect(clippy::option_option, reason = "null and not given differ")]
 pub(super) fn or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {

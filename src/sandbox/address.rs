@@ -24,7 +24,7 @@ const SIGN_IN_NAMES: &[&str] = &["oauth2", "v2.0", "token", "devicecode"];
 
 /// The request at the address that is meant; one that is neither the API's nor the sign-in's stays as it is.
 pub(super) fn straightened(mut request: Request) -> Request {
-    if let Some(uri) = straight(request.uri().path()).and_then(|path| with_path(request.uri(), path)) {
+    if let Some(uri) = straight(request.uri().path()).and_then(|path| with_path(request.uri(), &path)) {
         *request.uri_mut() = uri;
     }
     request
@@ -50,8 +50,8 @@ fn straight(path: &str) -> Option<String> {
     Some(path)
 }
 
-fn with_path(uri: &Uri, path: String) -> Option<Uri> {
-    let path_and_query = uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    let path_and_query = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
     Uri::from_parts(parts).ok()

@@ -10,7 +10,7 @@ use crate::support::app::{QUERY, TestApp};
 use crate::support::scene::{DAY, HOUR, UNTIL_FIRST_RUN};
 
 /// A report's own interval there, where it is scheduled every 24 hours.
-const DRIFTED_DAY: u64 = DAY + 17 * 60;
+const DRIFTED_DAY: Duration = Duration::from_secs(DAY + 17 * 60);
 
 async fn tell_late(it: &TestApp) -> usize {
     expectation::tell_late(&it.app.pool, &it.app.clock).await.unwrap()
@@ -36,14 +36,14 @@ async fn expected_at(it: &TestApp, report: &str) -> Option<chrono::DateTime<chro
 
 #[tokio::test]
 async fn a_report_whose_interval_drifts_over_thirty_runs_is_never_late_and_always_found() {
-    let it = TestApp::with(|settings| settings.speed = DAY as f64 / DRIFTED_DAY as f64).await;
+    let it = TestApp::with(|settings| settings.speed = Duration::from_secs(DAY).div_duration_f64(DRIFTED_DAY)).await;
     let report = it.registered().await;
     it.sandbox.world.fault_rate(Fault::CallbackLost, 1.0);
     it.after(UNTIL_FIRST_RUN + 200).await;
     it.drain().await;
 
     for run in 1..=30 {
-        it.after(DRIFTED_DAY).await;
+        it.after(DRIFTED_DAY.as_secs()).await;
         assert_eq!(tell_late(&it).await, 0, "at run {run}");
         it.drain().await;
         let found = it.list(&format!("/executions?report_id={report}&limit=200")).await;

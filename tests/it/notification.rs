@@ -158,8 +158,12 @@ async fn a_webhook_is_verified_by_the_secret_that_was_shown_once() {
 
     it.registered().await;
     // The verifier goes by the real time.
-    it.clock.advance((Clock::system().now() - it.clock.now()).to_std().unwrap());
-    it.sandbox.world.tick().await;
+    let past = (Clock::system().now() - it.clock.now()).to_std().unwrap();
+    it.clock.advance(past);
+    // The sandbox catches up with a hundred runs at a time.
+    for _ in 0..=past.as_secs() / (100 * 24 * 3600) {
+        it.sandbox.world.tick().await;
+    }
     it.drain().await;
 
     assert!(shown.get("secret").is_none());

@@ -194,7 +194,7 @@ impl From<ReportChange> for Change {
             interval_hours: input.interval_hours,
             occurrences: input.occurrences,
             end_at: input.end_at,
-            recreate: input.recreate.map(|given| given.unwrap_or_default()),
+            recreate: input.recreate.map(Option::unwrap_or_default),
             grace_hours: input.grace_hours.map(|given| given.unwrap_or(GRACE)),
             format: input.format.map(|given| given.unwrap_or_else(|| "csv".into())),
             callback_method: input.callback_method.map(|given| given.unwrap_or_else(|| "POST".into())),

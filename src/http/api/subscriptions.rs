@@ -47,6 +47,7 @@ struct EndpointInput {
 
 /// A subscription to be made or changed; when changing, what is not given stays, and what is null is as in one made
 /// without it.
+#[expect(clippy::option_option, reason = "null and not given differ")]
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SubscriptionInput {

@@ -152,9 +152,10 @@ async fn one_that_runs_at_once_and_is_refused_for_those_of_others_waits_and_is_m
         let (sandbox, full) = (sandbox.clone(), taken.creates_a_report() && is_full.load(Ordering::SeqCst));
         async move {
             let why = "User has exceeded its ExecuteNow report creation quota of 5 reports/60 mins";
-            let (status, body) = match full {
-                true => (StatusCode::BAD_REQUEST, json!({ "message": why, "statusCode": 400 }).to_string().into()),
-                false => hand_on(&sandbox, &taken).await,
+            let (status, body) = if full {
+                (StatusCode::BAD_REQUEST, json!({ "message": why, "statusCode": 400 }).to_string().into())
+            } else {
+                hand_on(&sandbox, &taken).await
             };
             axum::http::Response::builder().status(status).body(body.into()).unwrap()
         }
