@@ -130,6 +130,25 @@ async fn a_report_that_is_paused_is_never_late_and_is_expected_again_when_it_is_
 }
 
 #[tokio::test]
+async fn a_run_that_is_in_time_after_a_late_one_is_found_at_the_schedules_time_though_its_callback_is_lost() {
+    let it = TestApp::start().await;
+    let report = it.told().await;
+    // As after a run that came five hours late.
+    it.sql("update reports set expected_at = expected_at + interval '5 hours'").await;
+    it.sandbox.world.fault_rate(Fault::CallbackLost, 1.0);
+
+    it.after(DAY - 30).await;
+    it.drain().await;
+    assert_eq!(it.list(&format!("/executions?report_id={report}")).await.len(), 1);
+    it.after(11 * 60).await;
+    it.drain().await;
+
+    assert_eq!(it.list(&format!("/executions?report_id={report}")).await.len(), 2);
+    let next = expected_at(&it, &report).await.unwrap() - it.clock.now();
+    assert!((23..=24).contains(&next.num_hours()), "{next}");
+}
+
+#[tokio::test]
 async fn a_run_that_is_skipped_is_told_once_and_the_one_after_it_recovers() {
     let it = TestApp::start().await;
     let report = it.told().await;
