@@ -28,7 +28,7 @@ const KEY_PREFIX: &str = "tdk_";
 pub enum Scope {
     /// Look at everything but secrets.
     Read,
-    /// Change reports, subscriptions and deliveries too.
+    /// Change reports, subscriptions and deliveries too, and let a person sign in to an account.
     Write,
     /// Change accounts and keys too.
     Admin,

@@ -81,7 +81,7 @@ impl<T: FromStr> FromRequestParts<App> for PathId<T> {
 }
 
 /// Who asks, allowed to look.
-pub(super) struct MayRead(#[expect(dead_code, reason = "reading is not audited")] pub Actor);
+pub(super) struct MayRead(pub Actor);
 /// Who asks, allowed to change reports, subscriptions and deliveries.
 pub(super) struct MayWrite(pub Actor);
 /// Who asks, allowed to change accounts and keys too.

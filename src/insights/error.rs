@@ -250,6 +250,22 @@ mod tests {
     }
 
     #[test]
+    fn what_passes_is_told_apart_from_what_is_to_be_waited_for() {
+        let wait = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("17"))]);
+        let none = HeaderMap::new();
+        let judged =
+            |status, headers| judge(StatusCode::from_u16(status).unwrap(), b"", headers, b"", true).unwrap_err();
+        for status in [302, 408, 500, 502, 503, 504] {
+            let error = judged(status, &none);
+            assert!(matches!(error, Error::Unavailable { reading: true, .. }), "{status}: {error}");
+        }
+        for status in [429, 503] {
+            let error = judged(status, &wait);
+            assert!(matches!(error, Error::Throttled { after, .. } if after.as_secs() == 17), "{status}: {error}");
+        }
+    }
+
+    #[test]
     fn what_a_call_is_found_by_stands_in_every_error() {
         for (status, body) in [(400, ""), (401, ""), (401, "900421"), (404, ""), (429, ""), (503, ""), (200, "odd")] {
             let text = judged(status, body).unwrap_err().traced("0-1-2").to_string();

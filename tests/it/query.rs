@@ -408,7 +408,7 @@ async fn a_query_is_tried_by_text_or_as_it_is_kept_over_its_own_window() {
     assert_eq!((&tried["validated"], &tried["problem"]), (&json!(true), &Value::Null));
     assert!((1..=100).contains(&tried["rows"].as_array().unwrap().len()));
     let uri = between.taken().last().unwrap().uri.to_string();
-    assert!(uri.contains("exportQuery=SELECT+CustomerName"), "{uri}");
+    assert!(uri.contains("exportQuery=SELECT%20CustomerName"), "{uri}");
     assert!(uri.contains("startTime=2025-11-01T00%3A00%3A00Z&endTime=2025-12-01T00%3A00%3A00Z"), "{uri}");
     assert!(!it.post(&test, json!({ "text": QUERY })).await["rows"].as_array().unwrap().is_empty());
     for (body, field) in [
@@ -422,6 +422,38 @@ async fn a_query_is_tried_by_text_or_as_it_is_kept_over_its_own_window() {
     let test = format!("/accounts/{}/queries/test", it.marketplace_account().await);
     let body = json!({ "query": "SELECT Sku FROM ISVOrder", "start_at": "2025-01-01T00:00:00Z" });
     assert_eq!(wrong(&it.call("POST", &test, Some(body)).await.1)[0].0, "start_at");
+}
+
+#[tokio::test]
+async fn a_query_reaches_the_api_as_it_is_written_whatever_it_holds() {
+    let it = TestApp::start().await;
+    let between = Server::before(it.sandbox.url(), |_, answer| answer).await;
+    let account = it.account_through(&between).await;
+    let query = "SELECT CustomerName FROM OfficeUsage WHERE CustomerName LIKE '%A+B & C=D#E%'";
+
+    it.post(&format!("/accounts/{account}/queries/test"), json!({ "query": query })).await;
+
+    let asked = between.taken().last().unwrap().uri.query().unwrap().to_owned();
+    let expected = "exportQuery=SELECT%20CustomerName%20FROM%20OfficeUsage%20WHERE%20CustomerName%20LIKE%20\
+                    %27%25A%2BB%20%26%20C%3DD%23E%25%27";
+    assert_eq!(asked, expected);
+}
+
+#[tokio::test]
+async fn an_account_without_any_query_there_is_no_failure() {
+    let it = TestApp::start().await;
+    let none = json!({ "value": [], "message": "No item found with given filters.", "statusCode": 404 }).to_string();
+    let between = Server::before(it.sandbox.url(), move |taken, answer| {
+        let is_list = is_for(taken, &Method::GET, "/ScheduledQueries");
+        if is_list { (StatusCode::NOT_FOUND, none.clone().into()) } else { answer }
+    })
+    .await;
+    let account = it.account_through(&between).await;
+    let report = it.report(&account).await;
+
+    it.drain().await;
+
+    assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "registered");
 }
 
 #[tokio::test]

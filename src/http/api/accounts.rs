@@ -273,7 +273,8 @@ async fn begin_sign_in(
     responses((status = 200, body = SignIn), (status = 404, body = crate::http::error::Problem)))]
 async fn show_sign_in(
     State(app): State<App>,
-    _: MayRead,
+    // Whoever knows the code can sign in with it.
+    _: MayWrite,
     PathId(id): PathId<AccountId>,
 ) -> Result<Json<SignIn>, ApiError> {
     let sign_in = account::store::sign_in(&mut *app.pool.acquire().await?, id).await?;

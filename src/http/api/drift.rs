@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::report_view::ReportView;
 use super::reports;
-use crate::access;
+use crate::access::{self, Scope};
 use crate::app::App;
 use crate::http::error::ApiError;
 use crate::http::extract::{MayRead, MayWrite, Params, PathId};
@@ -43,12 +43,16 @@ struct Fresh {
     responses((status = 200, body = Drift), (status = 502, body = crate::http::error::Problem)))]
 async fn show(
     State(app): State<App>,
-    _: MayRead,
+    MayRead(actor): MayRead,
     PathId(id): PathId<ReportId>,
     Params(params): Params<Fresh>,
 ) -> Result<Json<Drift>, ApiError> {
     let mut report = find(&app, id).await?;
     if params.fresh == Some(true) {
+        // What is found is told, and may have a report made anew.
+        if !actor.may(Scope::Write) {
+            return Err(ApiError::Forbidden("`fresh` needs an API key that may write"));
+        }
         app.compare.look(report.account_id).await?;
         report = find(&app, id).await?;
     }
