@@ -42,7 +42,9 @@ const LONGEST_DOWNLOAD: Duration = Duration::from_secs(12 * 3600);
 const SIGN_INS: usize = 4;
 const REGISTRATIONS: usize = 8;
 const COMPARISONS: usize = 2;
-const CHECKS: usize = 16;
+/// So many that the pace of the accounts is the brake, not the way to Microsoft and back. None of them takes more than fifty
+/// for long: Microsoft lets it have no more reports.
+const CHECKS: usize = 256;
 const DOWNLOADS: usize = 4;
 const DELIVERIES: usize = 64;
 
@@ -122,17 +124,21 @@ impl<W> Flight<W> {
         self.claims.insert(id, claim);
     }
 
-    /// Waits until one piece has ended; at once if there is none.
+    /// Waits until one piece has ended; at once if there is none. Others that have ended too are done with as well, so that
+    /// all of their places are filled by one claim.
     async fn next(&mut self, step: &'static str) {
-        let id = match self.tasks.join_next_with_id().await {
-            None => return,
-            Some(Ok((id, ()))) => id,
-            Some(Err(error)) => {
-                note_panic(step, &error);
-                error.id()
-            }
-        };
-        self.claims.remove(&id);
+        let mut ended = self.tasks.join_next_with_id().await;
+        while let Some(end) = ended {
+            let id = end.map_or_else(
+                |error| {
+                    note_panic(step, &error);
+                    error.id()
+                },
+                |(id, ())| id,
+            );
+            self.claims.remove(&id);
+            ended = self.tasks.try_join_next_with_id();
+        }
     }
 
     /// Waits until all have ended, for a while; what has not by then is cut off and its claims are told.

@@ -12,6 +12,7 @@
 mod compare;
 mod limit;
 mod load;
+#[allow(dead_code, reason = "another bench looks at more")]
 mod process;
 mod servers;
 mod service;

@@ -37,6 +37,11 @@ pub(crate) fn cpu(process: &Child) -> f64 {
     stat(process.id().unwrap()).map_or(0.0, |stat| stat.own)
 }
 
+/// Seconds of processor that this process has used, without its children.
+pub(crate) fn cpu_of_this() -> f64 {
+    stat(std::process::id()).map_or(0.0, |stat| stat.own)
+}
+
 /// Seconds of processor that a process and its children have used, those that ended too.
 pub(crate) fn cpu_of_family(parent: u32) -> f64 {
     let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());

@@ -77,6 +77,15 @@ impl StoreError {
 /// The result of a store's function.
 pub type Stored<T> = Result<T, StoreError>;
 
+/// How much is due, and since when the oldest of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Due {
+    /// How much; where it is counted up to a limit, at least so much.
+    pub count: i64,
+    /// Nothing when nothing is due.
+    pub oldest_at: Option<chrono::DateTime<chrono::Utc>>,
+}
+
 /// A pool of at most `connections`, each looked at before it is handed out and when it comes back. Nothing is opened yet.
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use super::profile::Profile;
 use super::{Encoding, File};
 use crate::clock::Clock;
-use crate::db::{self, LEASE, StoreError, Stored};
+use crate::db::{self, Due, LEASE, StoreError, Stored};
 use crate::id::{AccountId, ExecutionId, FileId, ReportId};
 
 /// A download to be done, with the claim on it.
@@ -92,6 +92,26 @@ pub(super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>, limit: i6
     .fetch_all(conn)
     .await?;
     Ok(rows)
+}
+
+/// The downloads that are due, of accounts that can be used; counts no further than `most`.
+pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>, most: i64) -> Stored<Due> {
+    let due = sqlx::query_as!(
+        Due,
+        r#"select count(*) as "count!", min(due_at) as oldest_at
+           from (
+               select due_at from downloads
+               join reports on reports.id = report_id
+               join accounts on accounts.id = account_id
+               where downloads.state = 'open' and due_at <= $1 and accounts.state = 'active'
+               order by due_at limit $2
+           ) as due"#,
+        now,
+        most
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(due)
 }
 
 /// Renews the lease of a claim.

@@ -6,11 +6,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use super::lag::Lag;
 use crate::app::App;
 use crate::db;
 
 /// More than this between our clock and the database's is told.
 const MOST_DIFFERENCE_MS: i64 = 5000;
+/// What piles up is counted no further for a figure.
+const MOST_COUNTED: i64 = 10_000;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// The process lives.
@@ -37,8 +40,15 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
     }
 }
 
-/// Figures for Prometheus.
+/// Figures for Prometheus: those of this process, and how far behind the whole service is. Where the database does not answer
+/// the latter are missing, so that no old ones are taken for good.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
-    let text = app.metrics.as_ref().map(metrics_exporter_prometheus::PrometheusHandle::render).unwrap_or_default();
+    let mut text = app.metrics.as_ref().map(metrics_exporter_prometheus::PrometheusHandle::render).unwrap_or_default();
+    let now = app.clock.now();
+    let asked = async { Lag::read(&mut *app.pool.acquire().await?, now, MOST_COUNTED).await };
+    let lag = tokio::time::timeout(PATIENCE, asked).await.ok().and_then(Result::ok);
+    text.push_str("# HELP tidings_database_up Whether the database answers.\n# TYPE tidings_database_up gauge\n");
+    text.push_str(if lag.is_some() { "tidings_database_up 1\n" } else { "tidings_database_up 0\n" });
+    text.extend(lag.map(|lag| lag.render(now)));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -10,6 +10,7 @@ mod error;
 mod extract;
 mod gate;
 mod health;
+mod lag;
 mod public;
 mod serve;
 mod source;

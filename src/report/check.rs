@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::State;
+use super::store::checks::Standing;
 use super::store::{self, checks, comparisons};
 use crate::db::{self, Stored};
 use crate::id::{AccountId, ReportId};
@@ -36,6 +37,7 @@ pub struct Check {
     /// Whose.
     pub account_id: AccountId,
     pub(super) lease: i64,
+    pub(super) began_at: DateTime<Utc>,
     pub(super) calls: i64,
     /// A callback came since the last check.
     pub called: bool,
@@ -64,6 +66,8 @@ pub(super) struct Outcome {
     pub(super) tries: i32,
     pub(super) good_at: Option<DateTime<Utc>>,
     pub(super) found: bool,
+    /// Calls that came meanwhile came after this.
+    pub(super) began_at: DateTime<Utc>,
     pub(super) closed: bool,
 }
 
@@ -95,7 +99,7 @@ pub async fn answered(
     open: bool,
     now: DateTime<Utc>,
 ) -> Stored<()> {
-    let (calls, expected_since, tries) = checks::lock(conn, check).await?;
+    let Standing { calls, called_since, expected_since, tries } = checks::lock(conn, check).await?;
     let report = store::find(conn, check.report_id).await?.ok_or(db::StoreError::Lost)?;
     // A run expected from a time ahead was expected before the clock was set back.
     let expected_since = expected_since.map(|since| since.min(now));
@@ -111,7 +115,7 @@ pub async fn answered(
         Some(since) => Some(next_question(since, tries, now)),
         // Nothing more comes of it, unless somebody calls or asks.
         None if report.state == State::Ended => None,
-        None => Some(idle_until(report.expected_at, now)),
+        None => Some(idle_until(report.expected_at, report.soonest(), now)),
     };
     let outcome = Outcome {
         due_at: if called_meanwhile { Some(now) } else { next },
@@ -120,8 +124,13 @@ pub async fn answered(
         tries: if expected_since.is_some() { tries + 1 } else { 0 },
         good_at: Some(now),
         found,
+        began_at: check.began_at,
         closed: check.closes,
     };
+    if let Some(since) = called_since.filter(|_| check.called) {
+        let waited = (now - since).to_std().unwrap_or_default();
+        metrics::histogram!("tidings_callback_resolved_seconds").record(waited.as_secs_f64());
+    }
     checks::finish(conn, check, &outcome).await?;
     if check.closes {
         comparisons::due(conn, check.account_id, now).await?;
@@ -136,7 +145,7 @@ pub async fn unanswered(
     failure: Option<&Failure>,
     now: DateTime<Utc>,
 ) -> Stored<()> {
-    let (_, expected_since, tries) = checks::lock(conn, check).await?;
+    let Standing { expected_since, tries, .. } = checks::lock(conn, check).await?;
     let wait = match failure {
         Some(failure) => {
             let attempt = u32::try_from(tries + 1).unwrap_or(1);
@@ -151,6 +160,7 @@ pub async fn unanswered(
         tries: tries + i32::from(failure.is_some()),
         good_at: None,
         found: false,
+        began_at: check.began_at,
         closed: false,
     };
     checks::finish(conn, check, &outcome).await
@@ -162,9 +172,12 @@ fn next_question(since: DateTime<Utc>, tries: i32, now: DateTime<Utc>) -> DateTi
     quick.filter(|at| *at > now).unwrap_or(if quick.is_some() { now + TimeDelta::seconds(5) } else { patient })
 }
 
-fn idle_until(expected_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+/// A run that is expected later than the schedule says, because others came late, may be in time again.
+fn idle_until(expected_at: Option<DateTime<Utc>>, soonest: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
     let idle = now + IDLE;
-    expected_at.filter(|at| *at > now).map_or(idle, |at| at.min(idle))
+    let Some(expected_at) = expected_at.filter(|at| *at > now) else { return idle };
+    let soonest = soonest.map_or(expected_at, |at| if at > now { at } else { now + PATIENT });
+    expected_at.min(soonest).min(idle)
 }
 
 #[cfg(test)]
@@ -190,8 +203,18 @@ mod tests {
     fn an_idle_report_is_looked_at_when_it_is_expected_and_every_six_hours_at_least() {
         let now: DateTime<Utc> = "2026-01-05T08:00:00Z".parse().unwrap();
 
-        assert_eq!(idle_until(Some(now + TimeDelta::hours(1)), now), now + TimeDelta::hours(1));
-        assert_eq!(idle_until(Some(now + TimeDelta::hours(24)), now), now + IDLE);
-        assert_eq!(idle_until(None, now), now + IDLE);
+        assert_eq!(idle_until(Some(now + TimeDelta::hours(1)), None, now), now + TimeDelta::hours(1));
+        assert_eq!(idle_until(Some(now + TimeDelta::hours(24)), None, now), now + IDLE);
+        assert_eq!(idle_until(None, None, now), now + IDLE);
+    }
+
+    #[test]
+    fn a_run_expected_late_is_looked_for_from_the_time_of_the_schedule_on() {
+        let now: DateTime<Utc> = "2026-01-05T08:00:00Z".parse().unwrap();
+        let expected = Some(now + TimeDelta::hours(3));
+
+        assert_eq!(idle_until(expected, Some(now + TimeDelta::hours(1)), now), now + TimeDelta::hours(1));
+        assert_eq!(idle_until(expected, Some(now - TimeDelta::hours(1)), now), now + PATIENT);
+        assert_eq!(idle_until(None, Some(now - TimeDelta::hours(1)), now), now + IDLE);
     }
 }

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use super::limits::{INTERVALS, LEAD, MARGIN, MOST_RUNS, MOST_TEXT};
+use super::limits::{GRACES, INTERVALS, LEAD, MARGIN, MOST_RUNS, MOST_TEXT};
 use super::schedule::{Schedule, next_start};
 use super::{Report, State, query};
 use crate::field::FieldErrors;
@@ -32,6 +32,8 @@ pub struct Draft {
     pub end_at: Option<DateTime<Utc>>,
     /// Make it anew after its last run.
     pub recreate: bool,
+    /// 1 to 2160; two hours when not given.
+    pub grace_hours: Option<i32>,
     /// `csv` when not given.
     pub format: Option<String>,
     /// `POST` when not given.
@@ -67,6 +69,8 @@ pub struct Change {
     pub end_at: Option<Option<DateTime<Utc>>>,
     /// Make it anew after its last run.
     pub recreate: Option<bool>,
+    /// So many hours after it was expected it is late.
+    pub grace_hours: Option<i32>,
     /// `csv` or `tsv`.
     pub format: Option<String>,
     /// `POST` or `GET`.
@@ -121,6 +125,7 @@ impl Draft {
                 ("occurrences", self.occurrences.is_some()),
                 ("end_at", self.end_at.is_some()),
                 ("recreate", self.recreate),
+                ("grace_hours", self.grace_hours.is_some()),
             ] {
                 errors.expect(!given, field, "must not be given together with execute_now");
             }
@@ -136,6 +141,8 @@ impl Draft {
                 errors.expect(INTERVALS.contains(&hours), "interval_hours", "must be between 4 and 2160");
             }
         }
+        let sensible = self.grace_hours.is_none_or(|hours| GRACES.contains(&hours));
+        errors.expect(sensible, "grace_hours", "must be between 1 and 2160");
         errors.expect(self.occurrences.is_none_or(|count| count > 0), "occurrences", "must be at least 1");
         let few = self.occurrences.is_none_or(|count| count <= MOST_RUNS);
         errors.expect(few, "occurrences", "must be at most 100000; leave it out for ever");
@@ -164,6 +171,7 @@ impl Change {
             || differs(self.occurrences.as_ref(), Some(&report.occurrences))
             || differs(self.end_at.as_ref(), Some(&report.end_at))
             || differs(self.recreate.as_ref(), Some(&report.recreate))
+            || differs(self.grace_hours.as_ref(), Some(&report.grace_hours))
             || differs(self.format.as_ref(), Some(&report.format))
             || differs(self.callback_method.as_ref(), Some(&report.callback_method))
     }
@@ -173,6 +181,7 @@ impl Change {
     pub fn check(self, report: &Report, now: DateTime<Utc>) -> Result<Checked, FieldErrors> {
         let kept_start = || Some(next_start(report.start_at?, report.interval_hours?, now + MARGIN));
         let runs = if report.state == State::Ended { 0 } else { report.runs(now) };
+        let kept_grace = (!report.execute_now).then_some(report.grace_hours);
         let too_few = self.occurrences.flatten().is_some_and(|count| count > 0 && count <= runs);
         let checked = Draft {
             account_id: report.account_id,
@@ -185,6 +194,7 @@ impl Change {
             occurrences: self.occurrences.unwrap_or(report.occurrences),
             end_at: self.end_at.flatten(),
             recreate: self.recreate.unwrap_or(report.recreate),
+            grace_hours: self.grace_hours.or(kept_grace),
             format: self.format.or_else(|| Some(report.format.clone())),
             callback_method: self.callback_method.or_else(|| Some(report.callback_method.clone())),
             execute_now: report.execute_now,
@@ -312,6 +322,7 @@ mod tests {
             occurrences: None,
             end_at: None,
             recreate: false,
+            grace_hours: None,
             format: None,
             callback_method: None,
             execute_now: false,
@@ -341,12 +352,14 @@ mod tests {
             start_at: Some(now()),
             interval_hours: Some(3),
             occurrences: Some(0),
+            grace_hours: Some(0),
             format: Some("xls".into()),
             callback_method: Some("PUT".into()),
             ..draft()
         };
 
-        let expected = ["name", "query", "interval_hours", "occurrences", "start_at", "format", "callback_method"];
+        let expected =
+            ["name", "query", "interval_hours", "grace_hours", "occurrences", "start_at", "format", "callback_method"];
         assert_eq!(wrong_fields(broken), expected);
     }
 

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::address::Addresses;
-use super::expectation::GRACE;
 use super::terms::{Terms, print};
 use super::{Report, State};
 use crate::insights;
@@ -112,10 +111,11 @@ fn over(report: &Report, remote: &insights::Report, now: DateTime<Utc>) -> Optio
     let came = report.state == State::Registered && report.expected_at.is_none() && report.arrived_at.is_some();
     let last = schedule.last().filter(|last| *last <= now || came)?;
     if remote.is_inactive() {
-        let waits = !came && !came_since(last) && now < last + GRACE;
-        return Some(if waits { Finding::Unclear(last + GRACE) } else { Finding::Over });
+        let until = report.expected_at.map_or(last, |expected| expected.max(last)) + report.grace();
+        let waits = !came && !came_since(last) && now < until;
+        return Some(if waits { Finding::Unclear(until) } else { Finding::Over });
     }
-    let silence = schedule.interval + GRACE;
+    let silence = schedule.interval + report.grace();
     (report.state == State::Registered && now > last + silence && !came_since(now - silence)).then_some(Finding::Over)
 }
 

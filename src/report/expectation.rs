@@ -1,10 +1,10 @@
 //! When a report is due, and when it is late.
 //!
-//! The next expectation follows from the start, the interval and what actually came. A report that has not come two hours
-//! after it was expected is late: that is told once, and once more when it comes. Paused, retired and one-shot reports
-//! expect nothing.
+//! The next expectation follows from the start, the interval and what actually came. A report that has not come within its
+//! grace period after it was expected is late: that is told once, and once more when it comes. Paused, retired and one-shot
+//! reports expect nothing.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
@@ -15,29 +15,18 @@ use crate::db::Stored;
 use crate::event::{self, About, Fact, Kind};
 use crate::id::{ExecutionId, FileId, ReportId};
 
-/// How long after its time a report is late.
-pub const GRACE: TimeDelta = TimeDelta::hours(2);
 const BATCH: i64 = 100;
 
-/// Tells of reports that are late. Returns how many.
+/// Tells of reports that are late, a batch in each transaction. Returns how many.
 pub async fn tell_late(pool: &PgPool, clock: &Clock) -> Stored<usize> {
-    let now = clock.now();
-    let mut tx = pool.begin().await?;
-    let late = expected::mark_late(&mut tx, now - GRACE, now, BATCH).await?;
-    for report in &late {
-        let fact = Fact {
-            kind: Kind::ReportLate,
-            key: format!("late:{}:{}", report.id, report.expected_at.timestamp_micros()),
-            about: About { report_id: Some(report.id), account_id: Some(report.account_id), ..About::default() },
-            data: json!({
-                "report": { "id": report.id, "name": report.name },
-                "expected_at": report.expected_at,
-            }),
-        };
-        event::store::append(&mut tx, clock, fact).await?;
+    let mut told = 0;
+    loop {
+        let batch = tell_some(pool, clock).await?;
+        told += batch;
+        if batch < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+            return Ok(told);
+        }
     }
-    tx.commit().await?;
-    Ok(late.len())
 }
 
 /// Notes that a file of a report was stored: computes the next expectation and tells if the report had been late. In the
@@ -56,7 +45,8 @@ pub async fn fulfilled(
     let still_late = report.late_since.filter(|_| recovered.is_none());
     expected::arrived(conn, id, next, still_late, clock.now()).await?;
     if let Some(next) = next {
-        checks::due_by(conn, id, next).await?;
+        let soonest = report.schedule().and_then(|schedule| schedule.soonest_after(clock.now()));
+        checks::due_by(conn, id, soonest.map_or(next, |soonest| soonest.min(next))).await?;
     } else if report.state == State::Registered && report.schedule().is_some() {
         // That was the last one, as far as we know; the API does.
         comparisons::due(conn, report.account_id, clock.now()).await?;
@@ -81,6 +71,27 @@ pub async fn fulfilled(
     };
     event::store::append(conn, clock, fact).await?;
     Ok(())
+}
+
+async fn tell_some(pool: &PgPool, clock: &Clock) -> Stored<usize> {
+    let now = clock.now();
+    let mut tx = pool.begin().await?;
+    let late = expected::mark_late(&mut tx, now, BATCH).await?;
+    for report in &late {
+        let fact = Fact {
+            kind: Kind::ReportLate,
+            key: format!("late:{}:{}", report.id, report.expected_at.timestamp_micros()),
+            about: About { report_id: Some(report.id), account_id: Some(report.account_id), ..About::default() },
+            data: json!({
+                "report": { "id": report.id, "name": report.name },
+                "expected_at": report.expected_at,
+                "grace_hours": report.grace_hours,
+            }),
+        };
+        event::store::append(&mut tx, clock, fact).await?;
+    }
+    tx.commit().await?;
+    Ok(late.len())
 }
 
 /// Only a report that shall run is expected.

@@ -12,6 +12,10 @@ pub const MARGIN: TimeDelta = TimeDelta::minutes(5);
 pub(super) const LEAST_MARGIN: TimeDelta = TimeDelta::minutes(1);
 /// Hours between runs.
 pub(super) const INTERVALS: RangeInclusive<i32> = 4..=2160;
+/// Our own: hours after which a report is late.
+pub(super) const GRACES: RangeInclusive<i32> = 1..=2160;
+/// Our own: the same where nothing is said.
+pub const GRACE: i32 = 2;
 /// Characters of a name or a description.
 pub(super) const MOST_TEXT: usize = 256;
 /// Our own: runs of a report; with the longest interval that is thousands of years.

@@ -29,7 +29,7 @@ pub mod store;
 mod terms;
 mod tidy;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::id::{AccountId, QueryId, ReportId};
 use crate::insights;
@@ -124,6 +124,8 @@ pub struct Report {
     pub end_at: Option<DateTime<Utc>>,
     /// After its last run it is made anew there instead of ending.
     pub recreate: bool,
+    /// So many hours after it was expected it is late.
+    pub grace_hours: i32,
     /// Runs once, at once.
     pub execute_now: bool,
     /// Window of the query of a report that runs once.
@@ -182,6 +184,16 @@ impl Report {
                 Some(Schedule::new(self.start_at?, self.interval_hours?, left, self.end_at))
             }
         }
+    }
+
+    /// From when on the next run may be there by the schedule, though it may be expected later.
+    fn soonest(&self) -> Option<DateTime<Utc>> {
+        self.schedule()?.soonest_after(self.arrived_at?)
+    }
+
+    /// So long after it was expected it is late.
+    fn grace(&self) -> TimeDelta {
+        TimeDelta::hours(self.grace_hours.into())
     }
 
     /// How often it has run there until `now`, by its schedules.

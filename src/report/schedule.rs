@@ -9,6 +9,8 @@ use super::limits::{LEAD, LEAST_MARGIN, MARGIN, MOST_RUNS};
 
 /// More lost runs than this are not listed.
 const MOST_LISTED: i64 = 10;
+/// So much sooner than expected a run is still one of an interval that drifts; of short intervals, an eighth.
+const MOST_EARLY: TimeDelta = TimeDelta::hours(1);
 
 /// From a start on, every so many hours, so many times or for ever, not after an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,17 +60,30 @@ impl Schedule {
         self.last().is_none_or(|last| next <= last).then_some(next)
     }
 
-    /// The run that is expected when the one of `expected_at` is made good for by a file of `generated_at`. A file that comes
-    /// up to half an interval early is the one that was expected.
+    /// The run that is expected when the one of `expected_at` is made good for by a file of `generated_at`: an interval after
+    /// it, so that an interval that drifts is followed. A file that is nearer to a later run is of that one. One that comes
+    /// much too early, but by less than half an interval, was made beside the schedule or ends a delay: the schedule says what
+    /// follows. An older one changes nothing.
     pub fn after_arrival(&self, expected_at: DateTime<Utc>, generated_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let mut next = expected_at;
-        if generated_at >= next - self.interval / 2 {
-            let passed = (generated_at - next + self.interval / 2).num_seconds().div_euclid(self.seconds());
-            next += self.interval * i32::try_from(passed + 1).unwrap_or(1);
-        }
+        let runs_later = self.steps_between(expected_at, generated_at + self.interval / 2).max(0);
+        let expected_at = self.steps_after(expected_at, runs_later);
+        let early = expected_at - generated_at;
+        let next = if early > self.interval / 2 {
+            expected_at
+        } else if early > (self.interval / 8).min(MOST_EARLY) {
+            self.nearest(generated_at) + self.interval
+        } else {
+            generated_at + self.interval
+        };
         // The schedule may have been moved since.
         let next = next.max(self.start_at);
-        self.last().is_none_or(|last| next <= last).then_some(next)
+        // Runs that drift end later than the schedule says.
+        self.last().is_none_or(|last| next <= last + self.interval / 2).then_some(next)
+    }
+
+    /// From when on the run after one that came at `arrived_at` may be there, by the schedule.
+    pub fn soonest_after(&self, arrived_at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.next(arrived_at + self.interval / 2)
     }
 
     /// The runs after `now` and before `start_at`: those that a new start takes away. The first ten.
@@ -78,16 +93,28 @@ impl Schedule {
         runs.take_while(|run| *run < start_at && self.last().is_none_or(|last| *run <= last)).collect()
     }
 
+    fn nearest(&self, at: DateTime<Utc>) -> DateTime<Utc> {
+        self.at(self.steps_to(at + self.interval / 2))
+    }
+
     fn seconds(&self) -> i64 {
         self.interval.num_seconds().max(1)
     }
 
     fn steps_to(&self, at: DateTime<Utc>) -> i64 {
-        (at - self.start_at).num_seconds().div_euclid(self.seconds())
+        self.steps_between(self.start_at, at)
     }
 
     fn at(&self, steps: i64) -> DateTime<Utc> {
-        self.start_at + TimeDelta::seconds(steps.saturating_mul(self.seconds()))
+        self.steps_after(self.start_at, steps)
+    }
+
+    fn steps_between(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> i64 {
+        (until - from).num_seconds().div_euclid(self.seconds())
+    }
+
+    fn steps_after(&self, from: DateTime<Utc>, steps: i64) -> DateTime<Utc> {
+        from + TimeDelta::seconds(steps.saturating_mul(self.seconds()))
     }
 }
 
@@ -118,10 +145,63 @@ mod tests {
 
     #[test]
     fn the_next_expectation_follows_what_came() {
-        for (came, expected) in [(0, 24), (1, 24), (-4, 24), (-20, 0), (13, 48), (50, 72)] {
+        for (came, expected) in [(0, 24), (1, 25), (-1, 23), (-4, 24), (-20, 0), (11, 35), (13, 48), (50, 74)] {
             assert_eq!(daily(None).after_arrival(start(), hours(came)), Some(hours(expected)), "came after {came} h");
         }
         assert_eq!(daily(None).after_arrival(hours(-30), hours(-30)), Some(start()), "moved to a later start");
+    }
+
+    #[test]
+    fn an_interval_that_drifts_is_followed_both_ways() {
+        for drift in [TimeDelta::minutes(17), TimeDelta::minutes(-17), TimeDelta::minutes(55)] {
+            let (mut expected, mut came) = (start(), start());
+            for run in 1..=30 {
+                expected = daily(None).after_arrival(expected, came).unwrap();
+                came += TimeDelta::hours(24) + drift;
+                assert_eq!((came - expected).abs(), drift.abs(), "run {run} of {drift}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_delay_is_forgotten_when_the_next_run_comes_in_time() {
+        let after_delay = daily(None).after_arrival(start(), hours(5)).unwrap();
+        assert_eq!(after_delay, hours(29));
+
+        assert_eq!(daily(None).after_arrival(after_delay, hours(24)), Some(hours(48)));
+    }
+
+    #[test]
+    fn a_run_that_is_more_than_half_an_interval_late_leaves_the_next_its_time() {
+        let after_delay = daily(None).after_arrival(start(), hours(13)).unwrap();
+        let after_next = daily(None).after_arrival(after_delay, hours(24)).unwrap();
+
+        assert_eq!((after_delay, after_next), (hours(48), hours(48)));
+    }
+
+    #[test]
+    fn a_run_beside_the_schedule_takes_no_run_of_it_away() {
+        for beside in [1, 6, 11, 13, 18, 23] {
+            let expected = daily(None).after_arrival(hours(24), hours(beside)).unwrap();
+            let then = daily(None).after_arrival(expected, hours(24)).unwrap();
+            let then = daily(None).after_arrival(then, hours(48)).unwrap();
+            assert!((hours(70)..=hours(73)).contains(&then), "beside at {beside} h: {then}");
+        }
+    }
+
+    #[test]
+    fn the_next_run_may_be_there_from_the_schedules_time_on() {
+        for (arrived, soonest) in [(0, 24), (8, 24), (-1, 24), (11, 24), (13, 48)] {
+            assert_eq!(daily(None).soonest_after(hours(arrived)), Some(hours(soonest)), "arrived at {arrived} h");
+        }
+    }
+
+    #[test]
+    fn the_last_runs_of_a_count_are_expected_though_they_drift() {
+        let drifted = TimeDelta::hours(8);
+        let schedule = daily(Some(30));
+        assert_eq!(schedule.after_arrival(hours(28 * 24), hours(28 * 24) + drifted), Some(hours(29 * 24) + drifted));
+        assert_eq!(schedule.after_arrival(hours(29 * 24) + drifted, hours(29 * 24) + drifted), None);
     }
 
     #[test]

@@ -139,6 +139,7 @@ impl Place {
             occurrences: None,
             end_at: None,
             recreate: false,
+            grace_hours: None,
             format: None,
             callback_method: None,
             execute_now: false,

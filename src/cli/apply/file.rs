@@ -122,6 +122,9 @@ pub(super) struct Report {
     end_at: Option<DateTime<Utc>>,
     /// Whether it is made anew when its runs are used up.
     recreate: Option<bool>,
+    /// Hours after which a report that has not come is late; 2 when not given.
+    #[schema(minimum = 1, maximum = 2160)]
+    grace_hours: Option<i32>,
     /// `csv` when not given.
     #[schema(inline)]
     format: Option<Format>,
@@ -129,7 +132,7 @@ pub(super) struct Report {
     #[schema(inline)]
     callback_method: Option<CallbackMethod>,
     /// Once, at once; then no start and no interval.
-    execute_now: Option<bool>,
+    pub(super) execute_now: Option<bool>,
     /// With `execute_now` only: where the data begins.
     query_start_at: Option<DateTime<Utc>>,
     /// With `execute_now` only: where the data ends.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::file::{Item, Lists, Report};
 use super::problem::Problems;
 use crate::cli::reference;
+use crate::report::limits::GRACE;
 use crate::report::next_start;
 
 /// The kinds, in the order in which they are made.
@@ -226,6 +227,9 @@ fn report(item: &Item<Report>, problems: &mut Problems) -> Wanted {
     let others = [("occurrences", Value::Null), ("end_at", Value::Null), ("recreate", false.into())];
     default(&mut wanted, &texts);
     default(&mut wanted, &others);
+    if item.is.execute_now != Some(true) {
+        default(&mut wanted, &[("grace_hours", GRACE.into())]);
+    }
     wanted.start_at = item.is.start_at;
     match (&item.is.query, &item.is.select) {
         (Some(name), None) => wanted.query = Some(Name::of(Kind::Query, account, name)),

@@ -114,6 +114,9 @@ pub(in crate::cli) struct Fields {
     /// Whether it is made anew when its runs are used up
     #[arg(long, value_name = "BOOL")]
     recreate: Option<bool>,
+    /// Hours after which a report that has not come is late: 1 to 2160; 2 when not given
+    #[arg(long, value_name = "HOURS")]
+    grace_hours: Option<i32>,
     /// csv or tsv
     #[arg(long)]
     format: Option<String>,

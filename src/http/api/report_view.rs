@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::http::extract::or_null;
 use crate::id::{AccountId, QueryId, ReportId};
+use crate::report::limits::GRACE;
 use crate::report::{Change, Draft, Report, State as ReportState};
 
 /// A report to be made.
@@ -33,6 +34,8 @@ pub(super) struct ReportInput {
     pub(super) end_at: Option<DateTime<Utc>>,
     /// Make it anew after its last run, instead of ending it.
     pub(super) recreate: Option<bool>,
+    /// It is late so many hours after it was expected: 1 to 2160, 2 when not given.
+    pub(super) grace_hours: Option<i32>,
     /// `csv` (default) or `tsv`.
     pub(super) format: Option<String>,
     /// `POST` (default) or `GET`.
@@ -66,6 +69,10 @@ pub(super) struct ReportChange {
     #[serde(default, deserialize_with = "or_null")]
     #[schema(value_type = Option<bool>)]
     pub(super) recreate: Option<Option<bool>>,
+    /// It is late so many hours after it was expected; known here only, so it changes nothing there.
+    #[serde(default, deserialize_with = "or_null")]
+    #[schema(value_type = Option<i32>)]
+    pub(super) grace_hours: Option<Option<i32>>,
     #[serde(default, deserialize_with = "or_null")]
     #[schema(value_type = Option<String>)]
     pub(super) format: Option<Option<String>>,
@@ -88,6 +95,8 @@ pub(super) struct ReportView {
     pub(super) occurrences: Option<i32>,
     pub(super) end_at: Option<DateTime<Utc>>,
     pub(super) recreate: bool,
+    /// It is late so many hours after it was expected.
+    pub(super) grace_hours: i32,
     pub(super) format: String,
     pub(super) callback_method: String,
     pub(super) execute_now: bool,
@@ -129,6 +138,7 @@ impl ReportView {
             occurrences: report.occurrences,
             end_at: report.end_at,
             recreate: report.recreate,
+            grace_hours: report.grace_hours,
             format: report.format,
             callback_method: report.callback_method,
             execute_now: report.execute_now,
@@ -164,6 +174,7 @@ impl ReportInput {
             occurrences: self.occurrences,
             end_at: self.end_at,
             recreate: self.recreate.unwrap_or(false),
+            grace_hours: self.grace_hours,
             format: self.format,
             callback_method: self.callback_method,
             execute_now: self.execute_now.unwrap_or(false),
@@ -184,6 +195,7 @@ impl From<ReportChange> for Change {
             occurrences: input.occurrences,
             end_at: input.end_at,
             recreate: input.recreate.map(Option::unwrap_or_default),
+            grace_hours: input.grace_hours.map(|given| given.unwrap_or(GRACE)),
             format: input.format.map(|given| given.unwrap_or_else(|| "csv".into())),
             callback_method: input.callback_method.map(|given| given.unwrap_or_else(|| "POST".into())),
         }

@@ -11,8 +11,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::db::Due;
 use crate::http::error::ApiError;
 use crate::http::extract::MayRead;
+use crate::http::lag::Lag;
 use crate::notification::store::deliveries;
 use crate::rotation::{self, KeyUses, Place};
 use crate::{db, execution, report};
@@ -35,12 +37,32 @@ struct Status {
     deliveries: BTreeMap<String, i64>,
     /// When the oldest delivery that is due was due.
     oldest_due_delivery_at: Option<DateTime<Utc>>,
+    /// Reports that were called and whose call no finished check covers; `oldest_at` is the first of these calls.
+    unresolved_callbacks: DueView,
+    /// What is due of each stage: `register`, `discover`, `download`, `fan_out`, `deliver`. What waits for an account that
+    /// needs a sign-in is not.
+    due: BTreeMap<&'static str, DueView>,
     /// More than 5000 either way is too much.
     database_clock_ahead_ms: i64,
     /// Whether mails can be sent at all.
     mail_is_set: bool,
     /// The secret keys, newest first, and what still needs each. An older one that nothing needs can be removed.
     secret_keys: Vec<SecretKey>,
+}
+
+/// How much is due, and since when.
+#[derive(Debug, Serialize, ToSchema)]
+struct DueView {
+    /// Of each stage, and of deliveries for each subscription, counted up to 10000.
+    count: i64,
+    /// Nothing when nothing is due.
+    oldest_at: Option<DateTime<Utc>>,
+}
+
+impl From<Due> for DueView {
+    fn from(Due { count, oldest_at }: Due) -> Self {
+        Self { count, oldest_at }
+    }
 }
 
 /// A secret key, by its id, and what still needs it.
@@ -80,13 +102,17 @@ impl From<KeyUses> for SecretKey {
 async fn show(State(app): State<App>, _: MayRead) -> Result<Json<Status>, ApiError> {
     let mut conn = app.pool.acquire().await?;
     let now = app.clock.now();
+    let lag = Lag::read(&mut conn, now, MOST_COUNTED).await?;
+    let [.., (_, delivering)] = &lag.stages;
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         now,
         reports: report::store::count(&mut conn, MOST_COUNTED).await?.into_iter().collect(),
         executions: execution::store::count(&mut conn, MOST_COUNTED).await?.into_iter().collect(),
         deliveries: deliveries::count(&mut conn, MOST_COUNTED).await?.into_iter().collect(),
-        oldest_due_delivery_at: deliveries::oldest_due(&mut conn, now).await?,
+        oldest_due_delivery_at: delivering.oldest_at,
+        unresolved_callbacks: lag.unresolved.into(),
+        due: lag.stages.into_iter().map(|(stage, due)| (stage, due.into())).collect(),
         database_clock_ahead_ms: db::clock_difference(&mut conn, &app.clock).await?,
         mail_is_set: app.channels.mail_is_set(),
         secret_keys: rotation::keys(&mut conn, &app.keyring).await?.into_iter().map(SecretKey::from).collect(),

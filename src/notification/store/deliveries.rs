@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::super::{Attempt, Delivery, DeliveryState};
-use crate::db::{self, LEASE, StoreError, Stored};
+use crate::db::{self, Due, LEASE, StoreError, Stored};
 use crate::id::{AttemptId, DeliveryId, EventId, ReportId, SubscriptionId};
 
 /// A delivery to be attempted, with the claim on it.
@@ -362,17 +362,22 @@ pub async fn count(conn: &mut PgConnection, most: i64) -> Stored<Vec<(String, i6
     Ok(rows.into_iter().map(|row| (row.state, row.count)).collect())
 }
 
-/// When the oldest delivery that is due was due.
-pub async fn oldest_due(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<Option<DateTime<Utc>>> {
-    Ok(sqlx::query_scalar!(
-        "select min(oldest.due_at) from subscriptions
-         cross join lateral (
-             select due_at from deliveries
-             where subscription_id = subscriptions.id and state = 'pending' and due_at <= $1
-             order by due_at limit 1
-         ) as oldest",
-        now
+/// The deliveries that are due; counts no further than `most` for each subscription.
+pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>, most: i64) -> Stored<Due> {
+    let due = sqlx::query_as!(
+        Due,
+        r#"select coalesce(sum(due.count), 0)::bigint as "count!", min(due.oldest_at) as oldest_at
+           from subscriptions
+           cross join lateral (
+               select count(*) as count, min(due_at) as oldest_at
+               from (select due_at from deliveries
+                     where subscription_id = subscriptions.id and state = 'pending' and due_at <= $1
+                     order by due_at limit $2) as first
+           ) as due"#,
+        now,
+        most
     )
     .fetch_one(conn)
-    .await?)
+    .await?;
+    Ok(due)
 }

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 
 use crate::clock::Clock;
-use crate::db::Stored;
+use crate::db::{Due, Stored};
 use crate::id::{DeliveryId, EventId, SubscriptionId};
 
 /// Locks the mark of how far the fan-out is; `None` while another holds it.
@@ -14,6 +14,23 @@ pub(in super::super) async fn lock_mark(conn: &mut PgConnection) -> Stored<Optio
 pub(in super::super) async fn move_mark(conn: &mut PgConnection, seq: i64) -> Stored<()> {
     sqlx::query!("update fan_out set seq = $1", seq).execute(conn).await?;
     Ok(())
+}
+
+/// The events that are not fanned out yet; counts no further than `most`, and as many again that have no number yet.
+pub async fn behind(conn: &mut PgConnection, most: i64) -> Stored<Due> {
+    let due = sqlx::query_as!(
+        Due,
+        r#"select count(*) as "count!", min(occurred_at) as oldest_at
+           from (
+               (select occurred_at from events where seq is null order by id limit $1)
+               union all
+               (select occurred_at from events where seq > (select seq from fan_out) order by seq limit $1)
+           ) as behind"#,
+        most
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(due)
 }
 
 /// How many events are next after `seq`, and the number of the last of them: at most `limit`, and so few that there are at

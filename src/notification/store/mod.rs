@@ -5,6 +5,8 @@ pub(super) mod fan_out;
 pub mod prune;
 pub mod reseal;
 
+pub use fan_out::behind;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;

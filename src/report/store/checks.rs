@@ -133,6 +133,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
         remote_id: crate::insights::ReportId(row.remote_id),
         account_id: row.account_id,
         lease: row.lease,
+        began_at: now,
         calls: row.calls,
         called: row.calls > row.done_calls,
         manual: row.manual || row.execute_now,
@@ -188,21 +189,29 @@ pub(in super::super) async fn release(conn: &mut PgConnection, claim: &Check) ->
     db::one(&result)
 }
 
-/// Locks a check that is still ours and tells how it stands: calls, since when a run is expected, and how often it was
-/// asked for.
-pub(in super::super) async fn lock(
-    conn: &mut PgConnection,
-    check: &Check,
-) -> Stored<(i64, Option<DateTime<Utc>>, i32)> {
-    let row = sqlx::query!(
-        "select calls, expected_since, tries from checks where report_id = $1 and lease = $2 for update",
+/// How a check stands that is being done.
+pub(in super::super) struct Standing {
+    pub(in super::super) calls: i64,
+    /// When the first of the calls came that no finished check covers.
+    pub(in super::super) called_since: Option<DateTime<Utc>>,
+    /// Since when a run is expected.
+    pub(in super::super) expected_since: Option<DateTime<Utc>>,
+    /// How often it was asked for.
+    pub(in super::super) tries: i32,
+}
+
+/// Locks a check that is still ours and tells how it stands.
+pub(in super::super) async fn lock(conn: &mut PgConnection, check: &Check) -> Stored<Standing> {
+    let row = sqlx::query_as!(
+        Standing,
+        "select calls, called_since, expected_since, tries from checks where report_id = $1 and lease = $2 for update",
         check.report_id.0,
         check.lease
     )
     .fetch_optional(conn)
     .await?
     .ok_or(db::StoreError::Lost)?;
-    Ok((row.calls, row.expected_since, row.tries))
+    Ok(row)
 }
 
 /// Ends a check.
@@ -211,7 +220,8 @@ pub(in super::super) async fn finish(conn: &mut PgConnection, check: &Check, out
         "update checks
          set lease_until = null, due_at = $3, done_calls = coalesce($4, done_calls), expected_since = $5, tries = $6,
              good_at = coalesce($7, good_at), manual = manual and not $8,
-             closed_at = case when $9 then $7 else closed_at end
+             closed_at = case when $9 then $7 else closed_at end,
+             called_since = case when $4::bigint is null then called_since when calls > $4 then $10::timestamptz end
          where report_id = $1 and lease = $2",
         check.report_id.0,
         check.lease,
@@ -221,7 +231,8 @@ pub(in super::super) async fn finish(conn: &mut PgConnection, check: &Check, out
         outcome.tries,
         outcome.good_at,
         outcome.found,
-        outcome.closed
+        outcome.closed,
+        outcome.began_at
     )
     .execute(conn)
     .await?;

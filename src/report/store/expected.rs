@@ -40,25 +40,23 @@ pub(in super::super) struct Late {
     pub(in super::super) account_id: AccountId,
     pub(in super::super) name: String,
     pub(in super::super) expected_at: DateTime<Utc>,
+    pub(in super::super) grace_hours: i32,
 }
 
-/// Marks up to `limit` registered reports as late that were expected before `before`.
-pub(in super::super) async fn mark_late(
-    conn: &mut PgConnection,
-    before: DateTime<Utc>,
-    now: DateTime<Utc>,
-    limit: i64,
-) -> Stored<Vec<Late>> {
+/// Marks up to `limit` registered reports as late whose time and grace period have passed.
+pub(in super::super) async fn mark_late(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Stored<Vec<Late>> {
     let rows = sqlx::query_as!(
         Late,
-        r#"update reports set late_since = $2
+        r#"update reports set late_since = $1
            where id in (
                select id from reports
-               where expected_at < $1 and late_since is null and state = 'registered'
-               order by expected_at limit $3 for update skip locked
+               -- by the index what is overdue, of that what is late
+               where expected_at < $1 and expected_at + grace_hours * interval '1 hour' < $1
+                 and late_since is null and state = 'registered'
+               order by expected_at limit $2 for update skip locked
            )
-           returning id as "id: _", account_id as "account_id: _", name, expected_at as "expected_at!""#,
-        before,
+           returning id as "id: _", account_id as "account_id: _", name, expected_at as "expected_at!",
+               grace_hours"#,
         now,
         limit
     )

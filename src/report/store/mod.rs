@@ -6,6 +6,7 @@ pub mod checks;
 pub mod comparisons;
 pub(super) mod datasets;
 pub(super) mod expected;
+pub mod lag;
 pub mod queries;
 pub(super) mod settle;
 
@@ -13,6 +14,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::draft::Resend;
+use super::limits::GRACE;
 use super::{Checked, Report, State, There, slug};
 use crate::clock::Clock;
 use crate::db::{self, StoreError, Stored};
@@ -34,6 +36,7 @@ struct Row {
     occurrences: Option<i32>,
     end_at: Option<DateTime<Utc>>,
     recreate: bool,
+    grace_hours: i32,
     execute_now: bool,
     query_start_at: Option<DateTime<Utc>>,
     query_end_at: Option<DateTime<Utc>>,
@@ -100,6 +103,7 @@ impl TryFrom<Row> for Report {
             occurrences: row.occurrences,
             end_at: row.end_at,
             recreate: row.recreate,
+            grace_hours: row.grace_hours,
             execute_now: row.execute_now,
             query_start_at: row.query_start_at,
             query_end_at: row.query_end_at,
@@ -168,7 +172,7 @@ async fn select(conn: &mut PgConnection, filter: Filter, limit: i64) -> Stored<V
         Row,
         r#"select reports.id as "id: _", reports.account_id as "account_id: _", query_id as "query_id: _",
                queries.text as query, reports.name, slug, description, start_at, interval_hours, occurrences, end_at,
-               recreate, execute_now, query_start_at, query_end_at, format, callback_method, state, there, settle_at, remake,
+               recreate, grace_hours, execute_now, query_start_at, query_end_at, format, callback_method, state, there, settle_at, remake,
                amend, sent, ran, adopted_at, drift, drift_since, compared_at, registrations.remote_id as "remote_id?", last_failure, expected_at, late_since, arrived_at,
                reports.created_at, updated_at
            from reports
@@ -201,9 +205,9 @@ pub async fn insert(conn: &mut PgConnection, clock: &Clock, checked: &Checked) -
     let query_id = queries::for_draft(conn, clock, draft).await?;
     sqlx::query!(
         "insert into reports (id, account_id, query_id, name, slug, description, start_at, interval_hours, occurrences,
-             execute_now, query_start_at, query_end_at, format, callback_method, end_at, recreate, settle_at, created_at,
-             updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $17)",
+             execute_now, query_start_at, query_end_at, format, callback_method, end_at, recreate, grace_hours, settle_at,
+             created_at, updated_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $18, $18)",
         id.0,
         draft.account_id.0,
         query_id.0,
@@ -220,6 +224,7 @@ pub async fn insert(conn: &mut PgConnection, clock: &Clock, checked: &Checked) -
         draft.callback_method,
         draft.end_at,
         draft.recreate,
+        draft.grace_hours.unwrap_or(GRACE),
         now
     )
     .execute(&mut *conn)
@@ -240,7 +245,7 @@ pub async fn update(conn: &mut PgConnection, clock: &Clock, report: &Report, che
     let result = sqlx::query!(
         "update reports
          set query_id = $2, name = $3, description = $4, start_at = $5, interval_hours = $6, occurrences = $7, format = $8,
-             callback_method = $9, end_at = $10, recreate = $11,
+             callback_method = $9, end_at = $10, recreate = $11, grace_hours = $16,
              remake = remake or ($12 and state <> 'ended' and (there <> 'none' or settle_tries > 0)),
              amend = amend or ($13 and state <> 'ended' and (there <> 'none' or settle_tries > 0)),
              lease = lease + 1,
@@ -261,7 +266,8 @@ pub async fn update(conn: &mut PgConnection, clock: &Clock, report: &Report, che
         how == Resend::Anew,
         how == Resend::Update,
         clock.now(),
-        report.updated_at
+        report.updated_at,
+        draft.grace_hours.unwrap_or(report.grace_hours)
     )
     .execute(&mut *conn)
     .await?;

@@ -152,10 +152,12 @@ async fn what_is_taken_out_of_the_file_is_as_if_it_had_never_been_in_it() {
     let subscription = |more: &str| {
         format!("subscriptions:\n  - {{name: Ann, endpoint: {{channel: email, to: ann@example.com}}{more}}}\n")
     };
-    let much = report(", description: x, occurrences: 9, recreate: true, format: tsv, callback_method: GET")
-        + &subscription(", events: [report.ready], reports: [Daily], owner: bob@example.com, first_rows: masked");
-    let nulls = report(", description: null, occurrences: null, recreate: null, format: null, callback_method: null")
-        + &subscription(", events: null, reports: null, owner: null, first_rows: null");
+    let much =
+        report(", description: x, occurrences: 9, recreate: true, grace_hours: 9, format: tsv, callback_method: GET")
+            + &subscription(", events: [report.ready], reports: [Daily], owner: bob@example.com, first_rows: masked");
+    let nulls = report(
+        ", description: null, occurrences: null, recreate: null, grace_hours: null, format: null, callback_method: null",
+    ) + &subscription(", events: null, reports: null, owner: null, first_rows: null");
     let nothing = report("") + &subscription("");
     assert_eq!(desk.apply(&much, &[]).await.code, Some(0));
     assert!(desk.apply(&much, &[]).await.out.starts_with("Nothing to do"));
@@ -174,7 +176,7 @@ async fn what_is_taken_out_of_the_file_is_as_if_it_had_never_been_in_it() {
         assert!(report[field].is_null(), "{field}: {report}");
     }
     assert_eq!((&report["format"], &report["callback_method"]), (&"csv".into(), &"POST".into()));
-    assert_eq!(report["recreate"], false);
+    assert_eq!((&report["recreate"], &report["grace_hours"]), (&false.into(), &2.into()));
     for field in ["events", "report_ids", "owner"] {
         assert!(subscription[field].is_null(), "{field}: {subscription}");
     }

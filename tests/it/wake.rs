@@ -1,0 +1,88 @@
+//! Hints between replicas: what one has done wakes the others at once, long before their timers.
+
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+use tidings::wake::{Topic, Wake};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::database::{TestDatabase, fresh};
+
+/// The timers look once a second.
+const TIMER: Duration = Duration::from_secs(1);
+
+/// A replica of its own: hints, and the connections that carry them.
+async fn replica(database: &TestDatabase, stop: &CancellationToken) -> Wake {
+    let pool = PgPool::connect_with(database.options.clone()).await.unwrap();
+    let wake = Wake::default();
+    tokio::spawn(wake.clone().relay(pool, stop.clone()));
+    wake
+}
+
+/// Whether a hint of one is heard by another within this time.
+async fn hears(from: &Wake, to: &Wake, topic: Topic, within: Duration) -> bool {
+    let mut ear = to.ear();
+    from.hint(topic);
+    tokio::time::timeout(within, ear.hear(&[topic])).await.is_ok()
+}
+
+async fn both_listen(from: &Wake, to: &Wake) {
+    for _ in 0..100 {
+        if hears(from, to, Topic::Events, Duration::from_millis(200)).await {
+            return;
+        }
+    }
+    panic!("a replica never heard the other");
+}
+
+#[tokio::test]
+async fn a_hint_in_one_replica_wakes_another_faster_than_its_timer() {
+    let (database, stop) = (fresh().await, CancellationToken::new());
+    let (here, there) = (replica(&database, &stop).await, replica(&database, &stop).await);
+    both_listen(&here, &there).await;
+
+    for topic in [Topic::Checks, Topic::Reports, Topic::Executions, Topic::Deliveries] {
+        assert!(hears(&here, &there, topic, TIMER).await, "{topic:?}");
+    }
+
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_replica_whose_listening_connection_is_cut_hears_again_by_itself() {
+    let (database, stop) = (fresh().await, CancellationToken::new());
+    let (here, there) = (replica(&database, &stop).await, replica(&database, &stop).await);
+    both_listen(&here, &there).await;
+
+    let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+               where datname = current_database() and query ilike 'listen%' and pid <> pg_backend_pid()";
+    let count: i64 = sqlx::query_scalar(cut).fetch_one(&database.pool).await.unwrap();
+    assert_eq!(count, 2);
+
+    both_listen(&here, &there).await;
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_thousand_hints_are_a_few_messages_and_no_echo() {
+    let (database, stop) = (fresh().await, CancellationToken::new());
+    let (here, there) = (replica(&database, &stop).await, replica(&database, &stop).await);
+    both_listen(&here, &there).await;
+    let mut listener = sqlx::postgres::PgListener::connect_with(&database.pool).await.unwrap();
+    listener.listen("tidings").await.unwrap();
+
+    let began = Instant::now();
+    for _ in 0..1000 {
+        here.hint(Topic::Deliveries);
+        tokio::task::yield_now().await;
+    }
+    let mut heard = 0;
+    while tokio::time::timeout(Duration::from_millis(500), listener.recv()).await.is_ok() {
+        heard += 1;
+    }
+
+    // At most one each 50 ms, and what is heard from elsewhere is not passed on.
+    let most = began.elapsed().as_millis() / 50 + 1;
+    assert!(heard >= 1 && heard <= most, "{heard} of at most {most}");
+    stop.cancel();
+}
