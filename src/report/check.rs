@@ -12,7 +12,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::State;
 use super::store::checks::Standing;
-use super::store::{self, checks, comparisons};
+use super::store::{self, checks, comparisons, settle};
 use crate::db::{self, Stored};
 use crate::id::{AccountId, ReportId};
 use crate::insights;
@@ -99,6 +99,9 @@ pub async fn answered(
     open: bool,
     now: DateTime<Utc>,
 ) -> Stored<()> {
+    if check.closes {
+        settle::go_on(conn, check.report_id, now).await?;
+    }
     let Standing { calls, called_since, expected_since, tries } = checks::lock(conn, check).await?;
     let report = store::find(conn, check.report_id).await?.ok_or(db::StoreError::Lost)?;
     // A run expected from a time ahead was expected before the clock was set back.

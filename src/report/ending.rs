@@ -5,15 +5,17 @@
 //! once, ends with its one run; nobody waits for that, so it is not told.
 //!
 //! With a report there its executions and their links are gone, so one that goes on is made anew only when all that the old one
-//! made is here; and the old one, if it is inactive, takes no place there and is left as it is.
+//! made is here; and the old one, if it is inactive, takes no place there and is left as it is. One that is resumed after its end
+//! waits as long, and is deleted then.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::Report;
+use super::store::checks::{self, Closing};
 use super::store::comparisons::{self, Again};
-use super::store::{checks, expected};
+use super::store::expected;
 use crate::clock::Clock;
 use crate::db::Stored;
 use crate::event::{self, About, Fact, Kind};
@@ -30,7 +32,7 @@ pub(super) async fn go_on(
     again: Again,
     now: DateTime<Utc>,
 ) -> Stored<Option<DateTime<Utc>>> {
-    if !checks::is_closed(conn, report.id, now).await? {
+    if checks::close(conn, report.id, now).await? != Closing::Closed {
         return Ok(Some(now + NEXT_LOOK));
     }
     if remote.is_inactive() {

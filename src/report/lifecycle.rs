@@ -1,15 +1,19 @@
 //! Pausing, resuming and deleting a report: what we want of it, and doing it there.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::register::Register;
-use super::store::{self, Claimed, checks, settle};
+use super::store::checks::{self, Closing};
+use super::store::{self, Claimed, settle};
 use super::{Report, State, There};
 use crate::account::session::CallError;
 use crate::db::{StoreError, Stored};
 use crate::id::ReportId;
 use crate::insights;
+
+/// A run that is under way there takes minutes.
+const NEXT_LOOK: TimeDelta = TimeDelta::minutes(1);
 
 /// What can be wanted of a report.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +43,9 @@ pub async fn want(conn: &mut PgConnection, id: ReportId, want: Want, now: DateTi
     let (from, to): (&[State], _) = match want {
         Want::Paused => (&[State::Registered, State::Paused], State::Paused),
         Want::Resumed => {
-            let to = if report.there == There::None { State::Draft } else { State::Registered };
+            // What runs there no more is expected no more either, until it is made anew.
+            let is_anew = report.there == There::None || report.state == State::Ended;
+            let to = if is_anew { State::Draft } else { State::Registered };
             (&[State::Paused, State::Rejected, State::Registered, State::Draft, State::Ended], to)
         }
         Want::Retired => {
@@ -85,6 +91,26 @@ pub(super) async fn delete(
 ) -> Result<(), CallError> {
     step.sessions.call(claim.account_id, |api| async move { api.delete_report(remote).await }).await?;
     is_there(step, claim, report, There::None).await
+}
+
+/// Deletes what is over and to be made anew, once all that it made is here: with it its executions and their links are gone.
+pub(super) async fn replace(
+    step: &Register,
+    claim: &Claimed,
+    report: &Report,
+    remote: &insights::ReportId,
+) -> Result<(), CallError> {
+    let now = step.clock.now();
+    let mut conn = step.pool.acquire().await.map_err(StoreError::from)?;
+    let why = match checks::close(&mut conn, report.id, now).await? {
+        Closing::Closed => {
+            drop(conn);
+            return delete(step, claim, report, remote).await;
+        }
+        Closing::Open => Some("a run of it is still to be fetched before it is made anew"),
+        Closing::Asked => None,
+    };
+    Ok(settle::later(&mut conn, claim, why, now + NEXT_LOOK, false).await?)
 }
 
 /// Records what the API has now. One that is active again is expected at its next run.

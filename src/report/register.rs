@@ -61,7 +61,7 @@ impl Register {
             Err(CallError::Store(error)) => return Err(error),
             Err(CallError::Waiting(why)) => {
                 let mut conn = self.pool.acquire().await?;
-                settle::later(&mut conn, &claim, &why, self.clock.now(), false).await?;
+                settle::later(&mut conn, &claim, Some(&why), self.clock.now(), false).await?;
             }
             Err(CallError::Api(error)) => self.failed(&claim, &error).await?,
         }
@@ -83,6 +83,10 @@ impl Register {
             (State::Retired, There::None, _) => self.leave_nothing(claim, &report).await,
             (State::Retired | State::Rejected, There::Active | There::Paused, Some(remote)) => {
                 lifecycle::delete(self, claim, &report, remote).await
+            }
+            // It is over there, and goes on.
+            (State::Draft, There::Active | There::Paused, Some(remote)) if report.remake => {
+                lifecycle::replace(self, claim, &report, remote).await
             }
             (_, There::Active | There::Paused, Some(remote)) if report.remake => {
                 lifecycle::delete(self, claim, &report, remote).await
@@ -148,7 +152,7 @@ impl Register {
         let mut conn = self.acquire().await?;
         match quota::room(&mut conn, claim, report, there, self.quotas, self.clock.now()).await? {
             Room::Free => return Ok(true),
-            Room::From(at, why) => settle::later(&mut conn, claim, &why, at, false).await?,
+            Room::From(at, why) => settle::later(&mut conn, claim, Some(&why), at, false).await?,
             Room::None(why) => self.refused(claim, &why).await?,
         }
         Ok(false)
@@ -278,7 +282,8 @@ impl Register {
     async fn failed(&self, claim: &Claimed, error: &insights::Error) -> Stored<()> {
         let (failure, now) = (error.failure(), self.clock.now());
         if quota::is_of_those_at_once(error) {
-            return settle::later(&mut *self.acquire().await?, claim, &failure.text, now + quota::FREES, false).await;
+            return settle::later(&mut *self.acquire().await?, claim, Some(&failure.text), now + quota::FREES, false)
+                .await;
         }
         if failure.is_permanent() {
             tracing::warn!(report = %claim.id, why = %failure, "the API refused the report");
@@ -287,7 +292,7 @@ impl Register {
         let mut conn = self.pool.acquire().await?;
         let attempt = u32::try_from(claim.tries + 1).unwrap_or(1);
         let wait = failure.after.unwrap_or_else(|| Backoff::MICROSOFT.wait(attempt));
-        settle::later(&mut conn, claim, &failure.text, now + wait, true).await
+        settle::later(&mut conn, claim, Some(&failure.text), now + wait, true).await
     }
 }
 

@@ -39,10 +39,20 @@ pub(in super::super) async fn due_by(conn: &mut PgConnection, id: ReportId, at: 
     Ok(())
 }
 
-/// Whether all that a report made before it was over there is here: a question for everything that began after this was
-/// first asked was answered, and nothing found is under way or still to be fetched. Asked for the first time, it makes that
-/// question due.
-pub(in super::super) async fn is_closed(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<bool> {
+/// How much of what a report made there is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Closing {
+    /// It is still to be answered what it made.
+    Asked,
+    /// Some of that is under way, or still to be fetched.
+    Open,
+    /// All is here.
+    Closed,
+}
+
+/// Whether all that a report made before this was first asked is here. Asked for the first time, it makes a question for
+/// everything due.
+pub(in super::super) async fn close(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<Closing> {
     let begins = sqlx::query!(
         "update checks set closing_since = $2, closed_at = null where report_id = $1 and closing_since is null",
         id.0,
@@ -50,16 +60,21 @@ pub(in super::super) async fn is_closed(conn: &mut PgConnection, id: ReportId, n
     );
     if begins.execute(&mut *conn).await?.rows_affected() == 1 {
         expect(conn, id, false, now).await?;
-        return Ok(false);
+        return Ok(Closing::Asked);
     }
-    let is_closed = sqlx::query_scalar!(
-        r#"select closed_at is not null and not exists (
+    let stands = sqlx::query!(
+        r#"select closed_at is not null as "is_answered!", exists (
                select from executions where executions.report_id = checks.report_id and state in ('pending', 'ready')
-           ) as "is_closed!"
+           ) as "is_open!"
            from checks where report_id = $1"#,
         id.0
     );
-    Ok(is_closed.fetch_one(conn).await?)
+    let stands = stands.fetch_one(conn).await?;
+    Ok(match (stands.is_answered, stands.is_open) {
+        (false, _) => Closing::Asked,
+        (true, true) => Closing::Open,
+        (true, false) => Closing::Closed,
+    })
 }
 
 /// Forgets that a report was over there: it is not, or another is there now.

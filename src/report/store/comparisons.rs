@@ -255,6 +255,7 @@ pub async fn mend(conn: &mut PgConnection, read: &Report, now: DateTime<Utc>) ->
     let result = sqlx::query!(
         "update reports
          set remake = remake or $3, amend = amend or $4, drift = null, drift_since = null, last_failure = null,
+             state = case when $3 and state = 'registered' then 'draft' else state end,
              settle_at = $5, settle_tries = 0, updated_at = $5
          where id = $1 and updated_at = $2 and settle_at is null",
         read.id.0,

@@ -283,7 +283,7 @@ pub async fn want(conn: &mut PgConnection, id: ReportId, from: &[State], to: Sta
         "update reports
          set state = $3, settle_at = $4, settle_tries = 0, last_failure = null, updated_at = $4, lease = lease + 1,
              -- one that has ended is made anew from its first run on
-             remake = remake or (state = 'ended' and $3 = 'registered'),
+             remake = remake or (state = 'ended' and $3 = 'draft'),
              ran = case when state = 'ended' then 0 else ran end,
              sent = case when state = 'ended' then null else sent end,
              expected_at = case when $3 = 'registered' then expected_at end,

@@ -296,11 +296,11 @@ pub(in super::super) async fn settled(conn: &mut PgConnection, claim: &Claimed, 
     db::one(&result)
 }
 
-/// Records that it did not work, and when to try again.
+/// Records that it did not work, or could not be done yet, and when to try again.
 pub(in super::super) async fn later(
     conn: &mut PgConnection,
     claim: &Claimed,
-    why: &str,
+    why: Option<&str>,
     at: DateTime<Utc>,
     counts: bool,
 ) -> Stored<()> {
@@ -319,6 +319,14 @@ pub(in super::super) async fn later(
     db::one(&result)
 }
 
+/// Makes what waits until all that it made is here go on.
+pub(in super::super) async fn go_on(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<()> {
+    sqlx::query!("update reports set settle_at = $2 where id = $1 and remake and settle_at > $2", id.0, now)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Records that the API refused. A draft is rejected by that; what is there already is still to be brought into line, so
 /// that is tried again `later`.
 pub(in super::super) async fn refused(
@@ -330,8 +338,8 @@ pub(in super::super) async fn refused(
 ) -> Stored<()> {
     let result = sqlx::query!(
         "update reports
-         set state = case when state = 'draft' then 'rejected' else state end,
-             settle_at = case when state = 'draft' then null else $5::timestamptz end,
+         set state = case when state = 'draft' and there = 'none' then 'rejected' else state end,
+             settle_at = case when state = 'draft' and there = 'none' then null else $5::timestamptz end,
              lease_until = null, last_failure = $3, updated_at = $4
          where id = $1 and lease = $2",
         claim.id.0,

@@ -1,6 +1,8 @@
 //! The end of a report: told once, or made anew, and one that runs at once ends quietly.
 
 use serde_json::{Value, json};
+use tidings::report::lifecycle::{self, Want};
+use tidings::report::store;
 use tidings::sandbox::world::ReportStatus;
 
 use crate::support::app::{QUERY, TestApp};
@@ -103,6 +105,55 @@ async fn an_ended_report_that_is_resumed_is_made_anew_with_all_its_runs() {
     let there = it.sandbox.world.reports();
     assert_eq!((there.len(), there[0].status), (1, ReportStatus::Active));
     assert_eq!(there[0].terms.schedule.as_ref().unwrap().count, Some(2));
+}
+
+#[tokio::test]
+async fn a_report_that_is_over_is_made_anew_when_it_is_resumed_or_mended_only_after_its_last_file_was_fetched() {
+    for is_mended in [false, true] {
+        let it = TestApp::start().await;
+        let report = made(&it, json!({ "interval_hours": 24, "occurrences": 1 })).await;
+        let old = it.sandbox.world.reports()[0].id.clone();
+        it.after(UNTIL_FIRST_RUN).await;
+        let (id, mut conn) = (report.parse().unwrap(), it.app.pool.acquire().await.unwrap());
+        // As if the run had shown only after the end.
+        if is_mended {
+            let drift = r#"[{"field":"state","ours":"active","theirs":"inactive"}]"#;
+            it.sql(&format!("update reports set drift = '{drift}', drift_since = created_at")).await;
+            let read = store::find(&mut conn, id).await.unwrap().unwrap();
+            store::comparisons::mend(&mut conn, &read, it.clock.now()).await.unwrap();
+        } else {
+            it.sql("update reports set state = 'ended', expected_at = null").await;
+            lifecycle::want(&mut conn, id, Want::Resumed, it.clock.now()).await.unwrap();
+        }
+
+        assert_eq!(settle(&it).await, [old.as_str()], "it is asked first what it made");
+        for work in it.app.discover.claim(1).await.unwrap() {
+            it.app.discover.perform(work).await.unwrap();
+        }
+        assert_eq!(settle(&it).await, [old.as_str()], "which is fetched before it is deleted");
+        let waits = it.get(&format!("/reports/{report}")).await;
+        assert!(waits["last_failure"].as_str().unwrap().contains("still to be fetched"), "{waits}");
+        it.sql("update reports set occurrences = 2").await;
+        it.drain().await;
+        it.after(60).await;
+        it.drain().await;
+
+        assert_eq!(it.list(&format!("/files?report_id={report}")).await.len(), 1);
+        let there = it.sandbox.world.reports();
+        assert_eq!((there.len(), there[0].status), (1, ReportStatus::Active));
+        assert_ne!(there[0].id, old);
+        let shown = it.get(&format!("/reports/{report}")).await;
+        assert_eq!((&shown["state"], &shown["settling"]), (&json!("registered"), &json!(false)));
+        assert_eq!((&shown["last_failure"], it.kinds().await), (&Value::Null, vec!["report.ready".to_owned()]));
+    }
+}
+
+/// Runs the register step once; tells the ids of what is there then.
+async fn settle(it: &TestApp) -> Vec<String> {
+    for work in it.app.register.claim(1).await.unwrap() {
+        it.app.register.perform(work).await.unwrap();
+    }
+    it.sandbox.world.reports().into_iter().map(|report| report.id).collect()
 }
 
 #[tokio::test]
