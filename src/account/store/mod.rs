@@ -89,6 +89,12 @@ pub async fn find(conn: &mut PgConnection, id: AccountId) -> Stored<Option<Accou
     Ok(select(conn, Some(id), None, 1).await?.pop())
 }
 
+/// One account, held until the transaction ends: of two changes at once the second reads what the first made.
+pub async fn hold(conn: &mut PgConnection, id: AccountId) -> Stored<Option<Account>> {
+    sqlx::query!("select id from accounts where id = $1 for no key update", id.0).fetch_optional(&mut *conn).await?;
+    find(conn, id).await
+}
+
 /// Newest first.
 pub async fn list(conn: &mut PgConnection, before: Option<AccountId>, limit: i64) -> Stored<Vec<Account>> {
     select(conn, None, before, limit).await

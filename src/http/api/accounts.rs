@@ -183,7 +183,7 @@ async fn change(
     Body(input): Body<AccountInput>,
 ) -> Result<Json<AccountView>, ApiError> {
     let mut tx = app.pool.begin().await?;
-    let account = account::store::find(&mut tx, id).await?.ok_or(ApiError::NotFound("no such account"))?;
+    let account = account::store::hold(&mut tx, id).await?.ok_or(ApiError::NotFound("no such account"))?;
     let checked = input.into_change(&account, &app.guard)?;
     if checked.changes(&account).contains(&"program") {
         return Err(ApiError::field("program", "cannot be changed; make another account"));

@@ -1,6 +1,7 @@
 //! Accounts: tokens are renewed without losing the rotated one, and an account that must wait waits as a whole.
 
 mod ahead;
+mod change;
 mod kill;
 mod line;
 mod page;
