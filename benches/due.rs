@@ -160,7 +160,7 @@ impl<'a> Bench<'a> {
                     ..Credentials::default()
                 },
             };
-            let checked = draft.check(&self.app.guard, true).unwrap();
+            let checked = draft.check(&self.app.guard, None).unwrap();
             account::store::insert(&mut conn, &self.app.clock, &self.app.keyring, &checked).await.unwrap();
         }
         for statement in FILL {

@@ -62,8 +62,8 @@ pub struct Checked {
 }
 
 impl Draft {
-    /// Checks every field. With `fresh`, the secrets that the grant needs must be there.
-    pub fn check(mut self, guard: &Guard, fresh: bool) -> Result<Checked, FieldErrors> {
+    /// Checks every field. The secrets that the grant needs must be given, or kept of the account `before` the change.
+    pub fn check(mut self, guard: &Guard, before: Option<&Account>) -> Result<Checked, FieldErrors> {
         let mut errors = FieldErrors::default();
         errors.text("name", &self.name, 100);
         for (field, text) in [("tenant_id", &self.tenant_id), ("client_id", &self.client_id)] {
@@ -75,7 +75,7 @@ impl Draft {
         let login_url = callable(&mut errors, "login_url", login, guard);
         let api = self.api_url.as_deref().unwrap_or(self.program.program().default_url());
         let api_url = callable(&mut errors, "api_url", api, guard);
-        self.check_needed(&mut errors, fresh);
+        self.check_needed(&mut errors, before);
         self.credentials.check(&mut errors);
         self.client_secret_expires_at = self.client_secret_expires_at.map(|at| at.trunc_subsecs(6));
         match (login_url, api_url) {
@@ -85,17 +85,18 @@ impl Draft {
     }
 
     /// A refresh token may come later, from a sign-in.
-    fn check_needed(&self, errors: &mut FieldErrors, fresh: bool) {
+    fn check_needed(&self, errors: &mut FieldErrors, before: Option<&Account>) {
         let given = &self.credentials;
-        let proves = given.client_secret.is_some() || given.client_certificate.is_some();
-        let needs_proof = self.grant == Grant::ClientCredentials && !proves;
+        let proves = given.client_secret.is_some()
+            || given.client_certificate.is_some()
+            || before.is_some_and(|account| account.has_proof);
         errors.expect(
-            !(fresh && needs_proof),
+            self.grant != Grant::ClientCredentials || proves,
             "client_secret",
             "is needed for this grant, or a client_certificate in its place",
         );
-        let needs_password = self.grant == Grant::Password && given.password.is_none();
-        errors.expect(!(fresh && needs_password), "password", "is needed for this grant");
+        let has_password = given.password.is_some() || before.is_some_and(|account| account.has_password);
+        errors.expect(self.grant != Grant::Password || has_password, "password", "is needed for this grant");
         let named = self.username.as_deref().is_some_and(|name| !name.trim().is_empty());
         errors.expect(self.grant != Grant::Password || named, "username", "is needed for this grant");
     }

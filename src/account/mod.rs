@@ -150,6 +150,10 @@ pub struct Account {
     pub api_url: Url,
     /// The user of the `password` grant.
     pub username: Option<String>,
+    /// Whether a client secret or a certificate is kept.
+    pub has_proof: bool,
+    /// Whether a password is kept.
+    pub has_password: bool,
     /// Whether it can be used.
     pub state: State,
     /// Since when a person must sign in.

@@ -125,7 +125,7 @@ impl Place {
             username: None,
             credentials: Credentials { refresh_token: Some(Secret::new("refresh-token")), ..Credentials::default() },
         };
-        let account = draft.check(&self.app.guard, true).unwrap();
+        let account = draft.check(&self.app.guard, None).unwrap();
         let mut conn = self.app.pool.acquire().await.unwrap();
         let account_id = account::store::insert(&mut conn, &self.clock, &self.app.keyring, &account).await.unwrap();
         let draft = report::Draft {

@@ -38,6 +38,8 @@ struct Row {
     login_url: String,
     api_url: String,
     username: Option<String>,
+    has_proof: bool,
+    has_password: bool,
     state: String,
     sign_in_since: Option<DateTime<Utc>>,
     last_failure: Option<String>,
@@ -75,6 +77,8 @@ impl TryFrom<Row> for Account {
             tenant_id: row.tenant_id,
             client_id: row.client_id,
             username: row.username,
+            has_proof: row.has_proof,
+            has_password: row.has_password,
             sign_in_since: row.sign_in_since,
             last_failure: row.last_failure,
             blocked_until: row.blocked_until,
@@ -109,7 +113,8 @@ async fn select(
     sqlx::query_as!(
         Row,
         r#"select id as "id: _", name, program, tenant_id, client_id, grant_kind, token_version, login_url, api_url,
-               username, state, sign_in_since, last_failure, blocked_until, failures, credentials_version, client_secret_expires_at,
+               username, num_nonnulls(client_secret, client_certificate) > 0 as "has_proof!",
+               password is not null as "has_password!", state, sign_in_since, last_failure, blocked_until, failures, credentials_version, client_secret_expires_at,
                refreshed_at, created_at, updated_at
            from accounts
            where ($1::uuid is null or id = $1) and ($2::uuid is null or id < $2)

@@ -55,13 +55,12 @@ impl AccountInput {
         let mut errors = FieldErrors::default();
         errors.expect(self.program.is_some(), "program", "is needed: mpn or cmp");
         errors.expect(self.grant.is_some(), "grant", "is needed: refresh_token, client_credentials or password");
-        // Which secrets are needed depends on the grant.
-        let grant_is_known = self.grant.is_some();
         let draft = Draft {
             name: self.name.unwrap_or_default(),
             program: self.program.unwrap_or(ProgramName::Mpn),
             tenant_id: self.tenant_id.unwrap_or_default(),
             client_id: self.client_id.unwrap_or_default(),
+            // Where it is not given, no secret is said to be missing.
             grant: self.grant.unwrap_or(Grant::RefreshToken),
             token_version: self.token_version.unwrap_or_default(),
             client_secret_expires_at: self.client_secret_expires_at,
@@ -75,7 +74,7 @@ impl AccountInput {
                 password: self.password,
             },
         };
-        match draft.check(guard, grant_is_known) {
+        match draft.check(guard, None) {
             Ok(checked) => errors.result(checked),
             Err(more) => {
                 errors.0.extend(more.0);
@@ -104,6 +103,6 @@ impl AccountInput {
                 password: self.password,
             },
         };
-        draft.check(guard, false)
+        draft.check(guard, Some(account))
     }
 }

@@ -1,6 +1,6 @@
 //! Changes of an account: none is lost, and none leaves it without what its grant needs.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
 use crate::support::scene::until;
@@ -27,4 +27,30 @@ async fn of_two_changes_at_once_of_different_fields_none_is_lost() {
     assert_eq!((one.0, other.0), (200, 200), "{} {}", one.1, other.1);
     let account = it.get(&path).await;
     assert_eq!((&account["name"], &account["username"]), (&json!("Renamed"), &json!("ann@contoso.example")));
+}
+
+#[tokio::test]
+async fn another_grant_needs_its_credential_given_or_kept() {
+    let it = TestApp::start().await;
+    let path = format!("/accounts/{}", it.account().await);
+    let change = async |body: Value| {
+        let (status, answer) = it.call("PATCH", &path, Some(body)).await;
+        let errors = answer["errors"].as_array().into_iter().flatten();
+        let text = |error: &Value| format!("{} {}", error["field"], error["message"]).replace('"', "");
+        (status, errors.map(text).collect::<Vec<_>>())
+    };
+    it.sql("update accounts set client_secret = null, client_secret_print = null").await;
+
+    let proof = "client_secret is needed for this grant, or a client_certificate in its place".to_owned();
+    assert_eq!(change(json!({ "grant": "client_credentials" })).await, (422, vec![proof]));
+    let password = json!({ "grant": "password", "username": "ann@contoso.example" });
+    let missing = "password is needed for this grant".to_owned();
+    assert_eq!(change(password.clone()).await, (422, vec![missing]));
+    assert_eq!(it.get(&path).await["grant"], "refresh_token");
+
+    assert_eq!(change(json!({ "client_secret": "a secret", "password": "a password" })).await.0, 200);
+    for grant in [json!({ "grant": "client_credentials" }), password, json!({ "grant": "refresh_token" })] {
+        assert_eq!(change(grant.clone()).await, (200, vec![]), "{grant}");
+        assert_eq!(it.get(&path).await["grant"], grant["grant"]);
+    }
 }

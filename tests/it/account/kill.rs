@@ -125,7 +125,7 @@ async fn seal_with(it: &TestApp, keyring: &Keyring, id: &str) {
             ..Credentials::default()
         },
     };
-    let checked = draft.check(&it.app.guard, true).unwrap();
+    let checked = draft.check(&it.app.guard, None).unwrap();
     store::update(&mut conn, &it.clock, keyring, id, &checked).await.unwrap();
 }
 

@@ -296,7 +296,7 @@ async fn the_same_credential_is_known_again_after_the_service_key_was_replaced()
         username: None,
         credentials: Credentials { refresh_token: Some(Secret::new("first")), ..Credentials::default() },
     };
-    let checked = draft.check(&it.app.guard, true).unwrap();
+    let checked = draft.check(&it.app.guard, None).unwrap();
     let mut conn = it.database.pool.acquire().await.unwrap();
     let before = Keyring::parse(&old).unwrap();
     let id = store::insert(&mut conn, &it.clock, &before, &checked).await.unwrap();
