@@ -5,16 +5,15 @@
 //! first what that would change.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::PgConnection;
 use url::Url;
 
 use super::address::Addresses;
-use super::address::key_of;
 use super::schedule::{Schedule, next_start};
 use super::store::adopted;
 use super::terms::{Terms, print};
-use super::{Draft, State};
+use super::{Difference, Draft, State};
 use crate::clock::Clock;
 use crate::db::Stored;
 use crate::field::FieldErrors;
@@ -59,9 +58,10 @@ impl Adoption {
     ) -> Result<Self, FieldErrors> {
         let owner = remote.callback_url.as_ref().and_then(|address| addresses.owner(address.expose()));
         let id = owner.unwrap_or_else(|| clock.new_id());
-        let there = terms(&remote);
-        let name = name.unwrap_or_else(|| remote.name.clone()).trim().to_owned();
-        let description = description.or_else(|| remote.description.clone());
+        let unsaid = Terms { format: "csv".into(), callback_method: "POST".into(), ..Terms::default() };
+        let there = Terms::there(&remote, &unsaid);
+        let name = name.unwrap_or_else(|| there.name.clone()).trim().to_owned();
+        let description = description.or_else(|| there.description.clone());
         Draft::check_words(&name, description.as_deref())?;
         let state = match (remote.is_inactive(), remote.is_paused()) {
             (true, _) => State::Ended,
@@ -76,20 +76,26 @@ impl Adoption {
     pub fn changes(&self, addresses: &Addresses, now: DateTime<Utc>) -> Vec<Planned> {
         let goes_on = |schedule: &Schedule| self.state != State::Ended && self.has_a_run_left(schedule, now);
         let Some(schedule) = self.schedule().filter(goes_on) else { return Vec::new() };
-        let mut changes = Vec::new();
-        changes.extend(planned("name", json!(self.remote.name), json!(self.name)));
-        changes.extend(planned("description", json!(self.remote.description), json!(self.description)));
         let current = self.address.as_ref().map(|address| print(address.as_str()));
-        if current.is_some() && current != self.there.callback {
-            let (from, to) = (json!(self.remote.callback_host()), json!(addresses.tail(self.id)));
-            changes.extend(planned("callback", from, to));
+        let mut wanted = Terms {
+            name: self.name.clone(),
+            description: self.description.clone(),
+            callback: current.or_else(|| self.there.callback.clone()),
+            ..self.there.clone()
+        };
+        if wanted == self.there {
+            return Vec::new();
         }
-        if let (false, Some(next)) = (changes.is_empty(), self.next_start(now)) {
-            changes.extend(planned("start_at", json!(schedule.start_at), json!(next)));
-            let left = schedule.occurrences.map(|count| count - schedule.passed(now));
-            changes.extend(planned("occurrences", json!(schedule.occurrences), json!(left)));
+        wanted.start_at = self.next_start(now);
+        wanted.occurrences = schedule.occurrences.map(|count| count - schedule.passed(now));
+        let mut differences = wanted.differences(&self.there);
+        if wanted.callback != self.there.callback {
+            differences.push(Difference::new("callback", addresses.tail(self.id), self.remote.callback_host()));
         }
-        changes
+        differences
+            .into_iter()
+            .map(|Difference { field, ours, theirs }| Planned { field, from: theirs, to: ours })
+            .collect()
     }
 
     /// The runs that the update would take away.
@@ -122,29 +128,5 @@ impl Adoption {
 
     fn next_start(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         Some(next_start(self.there.start_at?, self.there.interval_hours?, now))
-    }
-}
-
-fn planned(field: &str, from: Value, to: Value) -> Option<Planned> {
-    (from != to).then(|| Planned { field: field.into(), from, to })
-}
-
-/// What a report has there, as if we had sent it.
-fn terms(remote: &insights::Report) -> Terms {
-    Terms {
-        name: remote.name.clone(),
-        description: remote.description.clone(),
-        start_at: remote.interval_hours.and(remote.start_at),
-        interval_hours: remote.start_at.and(remote.interval_hours),
-        occurrences: remote.occurrences,
-        end_at: remote.end_at,
-        format: remote.format.clone().filter(|format| format == "tsv").unwrap_or_else(|| "csv".into()),
-        callback_method: remote
-            .callback_method
-            .clone()
-            .filter(|method| method == "GET")
-            .unwrap_or_else(|| "POST".into()),
-        callback: remote.callback_url.as_ref().map(|address| print(address.expose())),
-        callback_key: remote.callback_url.as_ref().and_then(|address| key_of(address.expose())),
     }
 }

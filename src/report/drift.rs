@@ -5,7 +5,7 @@
 //! ours the tail is shown, of others the host.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 use url::Url;
 
 use super::address::Addresses;
@@ -86,7 +86,7 @@ pub(super) fn judge(
     if status != ours && ["active", "paused", INACTIVE].contains(&status.as_str()) {
         found.push(Difference::new("state", ours, status));
     }
-    found.extend(terms(sent, remote));
+    found.extend(sent.differences(&Terms::there(remote, sent)));
     let moved = match callback(sent, remote, report, (addresses, address)) {
         Callback::Replaced(difference) => {
             found.push(difference);
@@ -117,27 +117,6 @@ fn over(report: &Report, remote: &insights::Report, now: DateTime<Utc>) -> Optio
     }
     let silence = schedule.interval + report.grace();
     (report.state == State::Registered && now > last + silence && !came_since(now - silence)).then_some(Finding::Over)
-}
-
-fn terms(sent: &Terms, remote: &insights::Report) -> Vec<Difference> {
-    let mut found = Vec::new();
-    let mut compare = |field: &str, ours: Value, theirs: Value| {
-        if !theirs.is_null() && theirs != "" && ours != theirs {
-            found.push(Difference { field: field.into(), ours, theirs });
-        }
-    };
-    let time = |at: Option<DateTime<Utc>>| at.map_or(Value::Null, |at| insights::time(at).into());
-    compare("name", json!(sent.name), json!(remote.name));
-    compare("description", json!(sent.description), json!(remote.description));
-    compare("start_at", time(sent.start_at), time(remote.start_at));
-    compare("interval_hours", json!(sent.interval_hours), json!(remote.interval_hours));
-    compare("occurrences", json!(sent.occurrences), json!(remote.occurrences));
-    compare("end_at", time(sent.end_at), time(remote.end_at));
-    compare("format", json!(sent.format), json!(remote.format));
-    if sent.callback.is_some() {
-        compare("callback_method", json!(sent.callback_method), json!(remote.callback_method));
-    }
-    found
 }
 
 enum Callback {
@@ -204,10 +183,11 @@ mod tests {
 
     #[test]
     fn what_the_api_does_not_say_is_no_difference() {
-        assert_eq!(terms(&sent(), &silent()), []);
+        let differences = |remote| sent().differences(&Terms::there(&remote, &sent()));
+        assert_eq!(differences(silent()), []);
 
         let limited = insights::Report { occurrences: Some(3), format: Some("csv".into()), ..silent() };
-        assert_eq!(terms(&sent(), &limited), [Difference::new("occurrences", Value::Null, 3)]);
+        assert_eq!(differences(limited), [Difference::new("occurrences", Value::Null, 3)]);
     }
 
     #[test]

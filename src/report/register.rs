@@ -121,10 +121,9 @@ impl Register {
         }
         let (remote, terms, left) = match ours {
             Some(remote) => {
-                let there = Terms::there(remote, &wanted);
                 // One that runs at once is never changed there.
-                let changes = !report.execute_now && wanted.differs(&there);
-                let left = if changes { Left::Changes } else { Left::WhatWas };
+                let there = if report.execute_now { wanted.clone() } else { Terms::there(remote, &wanted) };
+                let left = if wanted.differs(&there) { Left::Changes } else { Left::WhatWas };
                 (remote.id.clone(), there, left)
             }
             None => match self.create(claim, report, (&query_id, address.as_ref())).await {

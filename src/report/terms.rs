@@ -3,16 +3,18 @@
 //! was replaced. The callback address is a secret: a print of it is kept, enough to know it again.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use url::Url;
 
 use super::Report;
 use super::address::key_of;
+use super::drift::Difference;
 use super::schedule::{Schedule, next_start};
 use crate::insights;
 use crate::secret::{Secret, digest, hex};
 
 /// The terms of a report there.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Terms {
     /// Its name.
     pub name: String,
@@ -61,29 +63,52 @@ impl Terms {
         })
     }
 
-    /// What a report there has; where the API does not say, what we want.
-    pub(super) fn there(remote: &insights::Report, wanted: &Self) -> Self {
+    /// What a report there has. What the API does not say, or in a word that is not known, is as in `unsaid`.
+    pub(super) fn there(remote: &insights::Report, unsaid: &Self) -> Self {
+        let known = |said: Option<&String>, words: [&str; 2], unsaid: &String| {
+            said.filter(|said| words.contains(&said.as_str())).unwrap_or(unsaid).clone()
+        };
+        let start_at = remote.start_at.or(unsaid.start_at);
+        let (start_at, interval_hours) = start_at.zip(remote.interval_hours.or(unsaid.interval_hours)).unzip();
+        let address = remote.callback_url.as_ref().map(Secret::expose);
+        let method = remote.callback_method.as_ref().filter(|_| address.is_some());
         Self {
-            name: remote.name.clone(),
-            description: remote.description.clone(),
-            start_at: remote.start_at.filter(|_| wanted.interval_hours.is_some()).or(wanted.start_at),
-            interval_hours: wanted.interval_hours.and(remote.interval_hours).or(wanted.interval_hours),
-            occurrences: remote.occurrences.or(wanted.occurrences),
-            end_at: remote.end_at.or(wanted.end_at),
-            format: remote.format.clone().unwrap_or_else(|| wanted.format.clone()),
-            callback_method: remote.callback_method.clone().unwrap_or_else(|| wanted.callback_method.clone()),
-            callback: remote.callback_url.as_ref().map(|address| print(address.expose())),
-            callback_key: remote.callback_url.as_ref().and_then(|address| key_of(address.expose())),
+            name: if remote.name.is_empty() { unsaid.name.clone() } else { remote.name.clone() },
+            description: remote.description.clone().or_else(|| unsaid.description.clone()),
+            start_at,
+            interval_hours,
+            occurrences: remote.occurrences.or(unsaid.occurrences),
+            end_at: remote.end_at.or(unsaid.end_at),
+            format: known(remote.format.as_ref(), ["csv", "tsv"], &unsaid.format),
+            callback_method: known(method, ["POST", "GET"], &unsaid.callback_method),
+            callback: address.map(print),
+            callback_key: address.and_then(key_of),
         }
+    }
+
+    /// How what is there differs from these, but for the address, which is a secret.
+    pub(super) fn differences(&self, there: &Self) -> Vec<Difference> {
+        let time = |at: Option<DateTime<Utc>>| json!(at.map(insights::time));
+        [
+            ("name", json!(self.name), json!(there.name)),
+            ("description", json!(self.description), json!(there.description)),
+            ("start_at", time(self.start_at), time(there.start_at)),
+            ("interval_hours", json!(self.interval_hours), json!(there.interval_hours)),
+            ("occurrences", json!(self.occurrences), json!(there.occurrences)),
+            ("end_at", time(self.end_at), time(there.end_at)),
+            ("format", json!(self.format), json!(there.format)),
+            ("callback_method", json!(self.callback_method), json!(there.callback_method)),
+        ]
+        .into_iter()
+        .filter(|(_, ours, theirs)| ours != theirs)
+        .map(|(field, ours, theirs)| Difference::new(field, ours, theirs))
+        .collect()
     }
 
     /// Whether somebody who wants this would have to change that: all but the start, which keeps its phase.
     pub(super) fn differs(&self, there: &Self) -> bool {
-        let start_at = there.start_at;
-        let callback = self.callback.clone().or_else(|| there.callback.clone());
-        // The print of the address says as much.
-        let callback_key = there.callback_key.clone();
-        Self { start_at, callback, callback_key, ..self.clone() } != *there
+        let moves = self.callback.is_some() && self.callback != there.callback;
+        moves || self.differences(there).iter().any(|difference| difference.field != "start_at")
     }
 
     /// Its schedule, unless it runs once, at once.
