@@ -86,11 +86,11 @@ impl Api {
     }
 
     async fn make_reports(&self, sandbox: &Sandbox) {
-        let settings = sandbox.world.settings().clone();
+        let user = sandbox.world.account(0).clone();
         let account = json!({
-            "name": "bench", "program": "mpn", "tenant_id": settings.tenant, "client_id": settings.client_id,
-            "client_secret": settings.client_secret.expose(), "grant": "refresh_token",
-            "refresh_token": settings.refresh_token.expose(), "login_url": sandbox.url().as_str(),
+            "name": "bench", "program": "mpn", "tenant_id": user.tenant, "client_id": user.client_id,
+            "client_secret": user.client_secret.expose(), "grant": "refresh_token",
+            "refresh_token": user.refresh_token.expose(), "login_url": sandbox.url().as_str(),
             "api_url": sandbox.url().join("/insights/v1/mpn").unwrap().as_str(),
         });
         let account = self.post("/accounts", account).await["id"].clone();

@@ -13,7 +13,9 @@ use url::Url;
 
 use super::{given, say, signals};
 use crate::clock::Clock;
-use crate::sandbox::{self, Audience, Casing, DefaultExecutions, Encoding, NextLinks, Planned, Sandbox, Settings};
+use crate::sandbox::{
+    self, Account, Audience, Casing, DefaultExecutions, Encoding, NextLinks, Planned, Sandbox, Settings,
+};
 use crate::secret::{Secret, random_bytes};
 
 #[derive(clap::Args)]
@@ -207,21 +209,24 @@ impl Arguments {
 impl SignIn {
     fn put_into(self, settings: Settings) -> anyhow::Result<Settings> {
         let certificate = self.certificate.as_deref().map(read).transpose()?;
-        let accounts = match self.accounts.as_deref() {
+        let more: Vec<Account> = match self.accounts.as_deref() {
             Some(path) => serde_json::from_str(&read(path)?)
                 .with_context(|| format!("{} is no JSON list of accounts", path.display()))?,
             None => Vec::new(),
         };
-        Ok(Settings {
-            tenant: self.tenant.unwrap_or(settings.tenant),
-            client_id: self.client_id.unwrap_or(settings.client_id),
-            client_secret: self.client_secret.unwrap_or(settings.client_secret),
+        let sample = Account::default();
+        let first = Account {
+            tenant: self.tenant.unwrap_or(sample.tenant),
+            client_id: self.client_id.unwrap_or(sample.client_id),
+            client_secret: self.client_secret.unwrap_or(sample.client_secret),
             secret_expires_at: self.secret_expires_at,
             certificate,
-            refresh_token: self.refresh_token.unwrap_or(settings.refresh_token),
-            username: self.username.unwrap_or(settings.username),
-            password: self.password.unwrap_or(settings.password),
-            accounts,
+            refresh_token: self.refresh_token.unwrap_or(sample.refresh_token),
+            username: self.username.unwrap_or(sample.username),
+            password: self.password.unwrap_or(sample.password),
+        };
+        Ok(Settings {
+            accounts: std::iter::once(first).chain(more).collect(),
             strict_refresh: self.strict_refresh,
             app_only_mpn: self.app_only_mpn,
             audience: self.audience,
@@ -253,11 +258,10 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn describe(sandbox: &Sandbox) -> anyhow::Result<()> {
-    let settings = sandbox.world.settings();
     let url = sandbox.world.url();
     say::line("The sandbox imitates the Partner Insights API. It protects nothing; its credentials are samples.");
     for (name, path) in [
-        ("sign-in", format!("{}/oauth2/token", settings.tenant)),
+        ("sign-in", format!("{}/oauth2/token", sandbox.world.account(0).tenant)),
         ("api mpn", "insights/v1/mpn".into()),
         ("api cmp", "insights/v1.1/cmp".into()),
         ("device", "sandbox/device".into()),
@@ -291,15 +295,15 @@ fn describe(sandbox: &Sandbox) -> anyhow::Result<()> {
 
 /// What an account at this sandbox is made with.
 pub(super) fn account(sandbox: &Sandbox, name: &str) -> anyhow::Result<serde_json::Value> {
-    let (settings, url) = (sandbox.world.settings(), sandbox.world.url());
+    let (user, url) = (sandbox.world.account(0), sandbox.world.url());
     Ok(json!({
         "name": name,
         "program": "mpn",
-        "tenant_id": settings.tenant,
-        "client_id": settings.client_id,
-        "client_secret": settings.client_secret.expose(),
+        "tenant_id": user.tenant,
+        "client_id": user.client_id,
+        "client_secret": user.client_secret.expose(),
         "grant": "refresh_token",
-        "refresh_token": settings.refresh_token.expose(),
+        "refresh_token": user.refresh_token.expose(),
         "login_url": url.as_str().trim_end_matches('/'),
         "api_url": url.join("insights/v1/mpn")?,
     }))

@@ -39,7 +39,6 @@ struct Shared {
     link_generation: AtomicU64,
     started_at: DateTime<Utc>,
     settings: Settings,
-    accounts: Vec<Account>,
     keys: Keyring,
     url: Url,
     client: reqwest::Client,
@@ -55,23 +54,11 @@ impl Handle {
         let mut faults = Faults::once_each(&settings.faults, settings.seed);
         settings.planned_faults.iter().for_each(|planned| faults.plan(*planned));
         let world = Mutex::new(World::new(settings.rows, faults, settings.seed));
-        let accounts = settings.all_accounts();
         let started_at = settings.now.unwrap_or_else(|| clock.now());
         let ahead = AtomicI64::new((started_at - clock.now()).num_microseconds().unwrap_or_default());
         let link_generation = AtomicU64::default();
         Ok(Self {
-            shared: Arc::new(Shared {
-                world,
-                clock,
-                ahead,
-                link_generation,
-                started_at,
-                settings,
-                accounts,
-                keys,
-                url,
-                client,
-            }),
+            shared: Arc::new(Shared { world, clock, ahead, link_generation, started_at, settings, keys, url, client }),
         })
     }
 
@@ -195,9 +182,14 @@ impl Handle {
         self.shared.ahead.store(ahead, Ordering::SeqCst);
     }
 
-    /// Everyone who may sign in; the first is that of the settings' own fields.
+    /// Everyone who may sign in.
     pub fn accounts(&self) -> &[Account] {
-        &self.shared.accounts
+        &self.settings().accounts
+    }
+
+    /// One of them, by its place.
+    pub fn account(&self, number: usize) -> &Account {
+        &self.accounts()[number]
     }
 
     /// How others reach it.
@@ -208,10 +200,6 @@ impl Handle {
     /// What it was started with.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
-    }
-
-    pub(super) fn account(&self, number: usize) -> &Account {
-        &self.shared.accounts[number]
     }
 
     /// How the API names the user behind a caller: by name, in cmp by a number.

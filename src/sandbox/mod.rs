@@ -101,7 +101,7 @@ pub async fn start(settings: Settings, clock: Clock) -> io::Result<Sandbox> {
     };
     let smtp_address = smtp_listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let url = Url::parse(&format!("http://{}/", listener.local_addr()?)).map_err(io::Error::other)?;
-    let keys = keys(&settings.client_secret);
+    let keys = keys(&settings.accounts[0].client_secret);
     let public_url = settings.public_url.clone().unwrap_or_else(|| url.clone());
     let world = Handle::new(settings, clock, public_url, keys).map_err(io::Error::other)?;
 
@@ -125,7 +125,10 @@ fn check(settings: &Settings) -> Result<(), &'static str> {
         return Err("the time must be between 1970 and 9000");
     }
     let is_bad = |account: &Account| account.certificate.as_deref().is_some_and(|pem| !sign_in::is_certificate(pem));
-    if settings.all_accounts().iter().any(is_bad) {
+    if settings.accounts.is_empty() {
+        return Err("somebody must be able to sign in");
+    }
+    if settings.accounts.iter().any(is_bad) {
         return Err("a certificate must be one of an RSA key, as PEM");
     }
     Ok(())

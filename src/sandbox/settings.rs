@@ -29,6 +29,22 @@ pub struct Account {
     pub refresh_token: Secret,
 }
 
+/// That of a sample tenant.
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            tenant: "5a4d8f0e-1111-4c6b-9b8e-000000000001".to_owned(),
+            client_id: "5a4d8f0e-2222-4c6b-9b8e-000000000002".to_owned(),
+            client_secret: Secret::new("sandbox-client-secret"),
+            secret_expires_at: None,
+            certificate: None,
+            username: "reports@contoso.example".to_owned(),
+            password: Secret::new("sandbox-password"),
+            refresh_token: Secret::new("sandbox-refresh-token"),
+        }
+    }
+}
+
 /// How the keys of answers are written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Casing {
@@ -90,15 +106,7 @@ pub struct Settings {
     pub smtp_listen: Option<SocketAddr>,
     /// How others reach it, for secure links; none: by the address that it listens on.
     pub public_url: Option<Url>,
-    pub tenant: String,
-    pub client_id: String,
-    pub client_secret: Secret,
-    pub secret_expires_at: Option<DateTime<Utc>>,
-    pub certificate: Option<String>,
-    pub username: String,
-    pub password: Secret,
-    pub refresh_token: Secret,
-    /// Accounts beside the one that the fields above describe.
+    /// Everyone who may sign in; at least one.
     pub accounts: Vec<Account>,
     /// Whether the first use of a new refresh token revokes the older ones of its chain; else all stay good.
     pub strict_refresh: bool,
@@ -164,15 +172,7 @@ impl Default for Settings {
             listen: anywhere,
             smtp_listen: Some(anywhere),
             public_url: None,
-            tenant: "5a4d8f0e-1111-4c6b-9b8e-000000000001".to_owned(),
-            client_id: "5a4d8f0e-2222-4c6b-9b8e-000000000002".to_owned(),
-            client_secret: Secret::new("sandbox-client-secret"),
-            secret_expires_at: None,
-            certificate: None,
-            username: "reports@contoso.example".to_owned(),
-            password: Secret::new("sandbox-password"),
-            refresh_token: Secret::new("sandbox-refresh-token"),
-            accounts: Vec::new(),
+            accounts: vec![Account::default()],
             strict_refresh: false,
             refresh_idle: Duration::from_hours(24 * 90),
             device_interval: Duration::from_secs(5),
@@ -204,22 +204,5 @@ impl Default for Settings {
             ticking: true,
             seed: 1,
         }
-    }
-}
-
-impl Settings {
-    /// All accounts; the first one is that of the settings' own fields.
-    pub fn all_accounts(&self) -> Vec<Account> {
-        let first = Account {
-            tenant: self.tenant.clone(),
-            client_id: self.client_id.clone(),
-            client_secret: self.client_secret.clone(),
-            secret_expires_at: self.secret_expires_at,
-            certificate: self.certificate.clone(),
-            username: self.username.clone(),
-            password: self.password.clone(),
-            refresh_token: self.refresh_token.clone(),
-        };
-        std::iter::once(first).chain(self.accounts.iter().cloned()).collect()
     }
 }

@@ -127,16 +127,16 @@ async fn sandbox_of(page: &Value) -> Sandbox {
 
 /// The page's sign-in, with the credentials of the sandbox.
 async fn signed_in(client: &reqwest::Client, sandbox: &Sandbox, page: &Value) -> Value {
-    let settings = sandbox.world.settings();
+    let user = sandbox.world.account(0);
     let mut form: Vec<(&str, &str)> = vec![
-        ("client_id", &settings.client_id),
-        ("client_secret", settings.client_secret.expose()),
-        ("username", &settings.username),
-        ("password", settings.password.expose()),
+        ("client_id", &user.client_id),
+        ("client_secret", user.client_secret.expose()),
+        ("username", &user.username),
+        ("password", user.password.expose()),
     ];
     let given = page["sign_in"]["form"].as_object().unwrap();
     form.extend(given.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())));
-    let url = sandbox.url().join(&format!("{}/oauth2/token", settings.tenant)).unwrap();
+    let url = sandbox.url().join(&format!("{}/oauth2/token", user.tenant)).unwrap();
     client.post(url).form(&form).send().await.unwrap().json().await.unwrap()
 }
 

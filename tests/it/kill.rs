@@ -138,7 +138,7 @@ impl World {
     }
 
     async fn ask_for_a_report(&self) {
-        let settings = self.sandbox.world.settings().clone();
+        let user = self.sandbox.world.account(0).clone();
         self.post(
             "/subscriptions",
             json!({
@@ -147,9 +147,9 @@ impl World {
         )
         .await;
         let account = json!({
-            "name": "Contoso", "program": "mpn", "tenant_id": settings.tenant, "client_id": settings.client_id,
-            "client_secret": settings.client_secret.expose(), "grant": "refresh_token",
-            "refresh_token": settings.refresh_token.expose(), "login_url": self.sandbox.url().as_str(),
+            "name": "Contoso", "program": "mpn", "tenant_id": user.tenant, "client_id": user.client_id,
+            "client_secret": user.client_secret.expose(), "grant": "refresh_token",
+            "refresh_token": user.refresh_token.expose(), "login_url": self.sandbox.url().as_str(),
             "api_url": self.sandbox.url().join("/insights/v1/mpn").unwrap().as_str(),
         });
         let account = self.post("/accounts", account).await["id"].clone();

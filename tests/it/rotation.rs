@@ -221,8 +221,8 @@ async fn what_was_given_under_the_old_key_is_known_again_under_the_new_one() {
     let it = started(it, &[&new, &old]).await;
     rotation::reseal(&it.app.pool, &it.app.keyring).await.unwrap();
     let it = started(it, &[&new]).await;
-    let settings = it.sandbox.world.settings();
-    let given = json!({ "client_secret": settings.client_secret.expose(), "refresh_token": "another" });
+    let user = it.sandbox.world.account(0);
+    let given = json!({ "client_secret": user.client_secret.expose(), "refresh_token": "another" });
 
     let compared = it.post(&format!("/accounts/{account}/compare"), given).await;
 

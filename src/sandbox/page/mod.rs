@@ -70,7 +70,7 @@ async fn controls(State(handle): State<Handle>) -> Response {
 }
 
 fn snapshot(handle: &Handle) -> Value {
-    let (settings, pace, now) = (handle.settings(), handle.pace(), handle.now());
+    let (pace, now) = (handle.pace(), handle.now());
     let accounts: Vec<Value> = handle
         .accounts()
         .iter()
@@ -86,17 +86,13 @@ fn snapshot(handle: &Handle) -> Value {
             "url": handle.url(),
             "now": stamp(now),
             "accounts": accounts,
-            "tenant": settings.tenant,
-            "client_id": settings.client_id,
-            "username": settings.username,
-            "speed": settings.speed,
+            "speed": handle.settings().speed,
             "rows": world.next_files.rows,
             "columns": world.next_files.columns,
             "faults": world.faults,
             "rates": world.faults.rates(),
             "mfa_demanded": world.sign_ins.mfa_demanded,
             "devices": world.sign_ins.devices.iter().filter(|device| device.waits(now)).map(|device| &device.user_code).collect::<Vec<_>>(),
-            "known_faults": Fault::ALL,
             "counts": world.counts,
             "queries": world.queries.iter().filter(|query| query.account.is_some()).collect::<Vec<_>>(),
             "reports": reports.collect::<Vec<_>>(),

@@ -107,7 +107,7 @@ async fn seal_with(it: &TestApp, keyring: &Keyring, id: &str) {
     let mut conn = it.app.pool.acquire().await.unwrap();
     let id: AccountId = id.parse().unwrap();
     let account = store::find(&mut conn, id).await.unwrap().unwrap();
-    let settings = it.sandbox.world.settings();
+    let user = it.sandbox.world.account(0);
     let draft = Draft {
         name: account.name,
         program: account.program,
@@ -120,8 +120,8 @@ async fn seal_with(it: &TestApp, keyring: &Keyring, id: &str) {
         username: None,
         client_secret_expires_at: None,
         credentials: Credentials {
-            client_secret: Some(settings.client_secret.clone()),
-            refresh_token: Some(settings.refresh_token.clone()),
+            client_secret: Some(user.client_secret.clone()),
+            refresh_token: Some(user.refresh_token.clone()),
             ..Credentials::default()
         },
     };

@@ -49,7 +49,7 @@ async fn each_sign_in_uses_the_refresh_token_that_the_one_before_brought() {
         .filter(|taken| taken.signs_in())
         .map(|taken| taken.field("refresh_token").unwrap())
         .collect();
-    assert_eq!(used[0], it.sandbox.world.settings().refresh_token.expose());
+    assert_eq!(used[0], it.sandbox.world.account(0).refresh_token.expose());
     assert_eq!(used[1..], brought.lock().unwrap()[..2]);
     assert_ne!(used[1], used[2]);
 }
@@ -148,7 +148,7 @@ async fn the_same_credential_again_does_not_bring_back_the_old_refresh_token() {
     let account = it.account_through(&between).await;
     it.post(&format!("/accounts/{account}/verify"), json!({})).await;
 
-    let first = it.sandbox.world.settings().refresh_token.expose().to_owned();
+    let first = it.sandbox.world.account(0).refresh_token.expose().to_owned();
     let again = json!({ "refresh_token": first, "name": "Contoso again" });
     let (status, _) = it.call("PATCH", &format!("/accounts/{account}"), Some(again)).await;
     it.app.sessions.refresh(account.parse().unwrap()).await.unwrap();
@@ -199,7 +199,7 @@ async fn one_new_credential_beside_one_as_before_makes_the_account_active() {
     it.post(&format!("/accounts/{account}/verify"), json!({})).await;
     assert_eq!(it.get(&format!("/accounts/{account}")).await["state"], "sign_in_required");
 
-    let same = it.sandbox.world.settings().client_secret.expose().to_owned();
+    let same = it.sandbox.world.account(0).client_secret.expose().to_owned();
     let change = json!({ "client_secret": same, "refresh_token": another_refresh_token(&it).await });
     let (_, shown) = it.call("PATCH", &format!("/accounts/{account}"), Some(change)).await;
 
@@ -346,11 +346,11 @@ async fn no_answer_of_the_api_holds_a_secret() {
     it.after(UNTIL_FIRST_RUN).await;
     it.drain().await;
 
-    let settings = it.sandbox.world.settings().clone();
+    let user = it.sandbox.world.account(0).clone();
     let token = address.path().rsplit('/').next().unwrap().to_owned();
     let secrets = [
-        settings.client_secret.expose(),
-        settings.refresh_token.expose(),
+        user.client_secret.expose(),
+        user.refresh_token.expose(),
         webhook["secret"].as_str().unwrap(),
         "s3cret-hook",
         &token,
@@ -373,15 +373,15 @@ async fn no_answer_of_the_api_holds_a_secret() {
 
 /// A refresh token as a person gets one who signs in again.
 async fn another_refresh_token(it: &TestApp) -> String {
-    let settings = it.sandbox.world.settings();
+    let user = it.sandbox.world.account(0);
     let form = [
         ("grant_type", "refresh_token"),
         ("resource", "https://api.partnercenter.microsoft.com"),
-        ("client_id", &settings.client_id),
-        ("client_secret", settings.client_secret.expose()),
-        ("refresh_token", settings.refresh_token.expose()),
+        ("client_id", &user.client_id),
+        ("client_secret", user.client_secret.expose()),
+        ("refresh_token", user.refresh_token.expose()),
     ];
-    let url = it.sandbox.url().join(&format!("/{}/oauth2/token", settings.tenant)).unwrap();
+    let url = it.sandbox.url().join(&format!("/{}/oauth2/token", user.tenant)).unwrap();
     let answer: Value = client().post(url).form(&form).send().await.unwrap().json().await.unwrap();
     answer["refresh_token"].as_str().unwrap().to_owned()
 }

@@ -33,10 +33,10 @@ impl<'a> Browser<'a> {
 }
 
 async fn nobody_signed_in(it: &TestApp) -> String {
-    let settings = it.sandbox.world.settings().clone();
+    let user = it.sandbox.world.account(0).clone();
     let account = json!({
-        "name": "Contoso <& Co>", "program": "mpn", "tenant_id": settings.tenant, "client_id": settings.client_id,
-        "client_secret": settings.client_secret.expose(), "grant": "refresh_token",
+        "name": "Contoso <& Co>", "program": "mpn", "tenant_id": user.tenant, "client_id": user.client_id,
+        "client_secret": user.client_secret.expose(), "grant": "refresh_token",
         "login_url": it.sandbox.url().as_str(),
         "api_url": it.sandbox.url().join("/insights/v1/mpn").unwrap().as_str(),
     });

@@ -13,9 +13,9 @@ fn certificate() -> (String, String) {
 }
 
 fn marketplace(it: &TestApp, login: &str) -> Value {
-    let settings = it.sandbox.world.settings();
+    let user = it.sandbox.world.account(0);
     json!({
-        "name": "Marketplace", "program": "cmp", "tenant_id": settings.tenant, "client_id": settings.client_id,
+        "name": "Marketplace", "program": "cmp", "tenant_id": user.tenant, "client_id": user.client_id,
         "grant": "client_credentials", "login_url": login,
         "api_url": it.sandbox.url().join("/insights/v1.1/cmp").unwrap().as_str(),
     })
@@ -25,8 +25,8 @@ fn marketplace(it: &TestApp, login: &str) -> Value {
 async fn an_account_signs_in_at_the_version_that_it_names_with_a_certificate_or_a_secret() {
     let (certificate, key) = certificate();
     let kept = certificate.clone();
-    let it = TestApp::with(|settings| settings.certificate = Some(kept)).await;
-    let secret = it.sandbox.world.settings().client_secret.expose().to_owned();
+    let it = TestApp::with(|settings| settings.accounts[0].certificate = Some(kept)).await;
+    let secret = it.sandbox.world.account(0).client_secret.expose().to_owned();
     let mut input = marketplace(&it, it.sandbox.url().as_str());
     input["client_certificate"] = json!(format!("{key}{certificate}"));
     let account = it.post("/accounts", input).await;

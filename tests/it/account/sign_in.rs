@@ -8,10 +8,10 @@ use crate::support::server::Server;
 
 /// An account that nobody has signed in for, at the sandbox or at somebody before it.
 async fn without_sign_in(it: &TestApp, login: &str) -> String {
-    let settings = it.sandbox.world.settings().clone();
+    let user = it.sandbox.world.account(0).clone();
     let account = json!({
-        "name": "Contoso", "program": "mpn", "tenant_id": settings.tenant, "client_id": settings.client_id,
-        "client_secret": settings.client_secret.expose(), "grant": "refresh_token", "login_url": login,
+        "name": "Contoso", "program": "mpn", "tenant_id": user.tenant, "client_id": user.client_id,
+        "client_secret": user.client_secret.expose(), "grant": "refresh_token", "login_url": login,
         "api_url": it.sandbox.url().join("/insights/v1/mpn").unwrap().as_str(),
     });
     it.post("/accounts", account).await["id"].as_str().unwrap().to_owned()
@@ -153,7 +153,7 @@ async fn the_token_of_a_sign_in_is_not_replaced_by_the_one_that_was_given_before
     it.drain().await;
     it.sql("create table kept as select refresh_token from accounts").await;
 
-    let first = it.sandbox.world.settings().refresh_token.expose().to_owned();
+    let first = it.sandbox.world.account(0).refresh_token.expose().to_owned();
     let change = json!({ "refresh_token": first });
     let (status, _) = it.call("PATCH", &format!("/accounts/{account}"), Some(change.clone())).await;
 

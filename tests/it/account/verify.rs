@@ -29,11 +29,11 @@ async fn verifying_says_what_works_and_whether_the_sign_in_has_mfa() {
 #[tokio::test]
 async fn an_account_with_a_password_is_warned_of_and_found_without_mfa() {
     let it = TestApp::start().await;
-    let settings = it.sandbox.world.settings().clone();
+    let user = it.sandbox.world.account(0).clone();
     let account = json!({
-        "name": "Legacy", "program": "mpn", "tenant_id": settings.tenant, "client_id": settings.client_id,
-        "client_secret": settings.client_secret.expose(), "grant": "password", "username": settings.username,
-        "password": settings.password.expose(), "login_url": it.sandbox.url().as_str(),
+        "name": "Legacy", "program": "mpn", "tenant_id": user.tenant, "client_id": user.client_id,
+        "client_secret": user.client_secret.expose(), "grant": "password", "username": user.username,
+        "password": user.password.expose(), "login_url": it.sandbox.url().as_str(),
         "api_url": it.sandbox.url().join("/insights/v1/mpn").unwrap().as_str(),
     });
 
@@ -49,10 +49,10 @@ async fn an_account_with_a_password_is_warned_of_and_found_without_mfa() {
 #[tokio::test]
 async fn what_an_answer_shows_of_the_role_is_said() {
     let it = TestApp::start().await;
-    let settings = it.sandbox.world.settings().clone();
+    let user = it.sandbox.world.account(0).clone();
     let application = json!({
-        "name": "Application", "program": "mpn", "tenant_id": settings.tenant, "client_id": settings.client_id,
-        "client_secret": settings.client_secret.expose(), "grant": "client_credentials",
+        "name": "Application", "program": "mpn", "tenant_id": user.tenant, "client_id": user.client_id,
+        "client_secret": user.client_secret.expose(), "grant": "client_credentials",
         "login_url": it.sandbox.url().as_str(),
         "api_url": it.sandbox.url().join("/insights/v1/mpn").unwrap().as_str(),
     });
@@ -84,10 +84,10 @@ async fn comparing_names_what_differs_and_changes_nothing() {
     let account = it.account().await;
     let path = format!("/accounts/{account}/compare");
     it.post(&format!("/accounts/{account}/verify"), json!({})).await;
-    let settings = it.sandbox.world.settings().clone();
+    let user = it.sandbox.world.account(0).clone();
     let same = json!({
-        "name": "Contoso", "program": "mpn", "tenant_id": settings.tenant, "client_id": settings.client_id,
-        "client_secret": settings.client_secret.expose(), "refresh_token": settings.refresh_token.expose(),
+        "name": "Contoso", "program": "mpn", "tenant_id": user.tenant, "client_id": user.client_id,
+        "client_secret": user.client_secret.expose(), "refresh_token": user.refresh_token.expose(),
         "login_url": it.sandbox.url().as_str(), "grant": "refresh_token", "token_version": 1,
     });
     let before = it.get(&format!("/accounts/{account}")).await;

@@ -65,16 +65,16 @@ async fn a_name_that_several_have_is_told_with_their_ids() {
 #[tokio::test]
 async fn an_account_is_made_without_a_secret_on_the_command_line() {
     let app = TestApp::start().await;
-    let settings = app.sandbox.world.settings().clone();
+    let user = app.sandbox.world.account(0).clone();
     let (login, api) = (app.sandbox.url().to_string(), app.sandbox.url().join("/insights/v1/mpn").unwrap().to_string());
     let mut arguments = vec!["account", "add", "Contoso", "--program", "mpn", "--grant", "refresh_token"];
-    arguments.extend(["--tenant-id", &settings.tenant, "--client-id", &settings.client_id]);
+    arguments.extend(["--tenant-id", &user.tenant, "--client-id", &user.client_id]);
     arguments.extend(["--login-url", &login, "--api-url", &api, "--refresh-token", "env:TOKEN", "--client-secret"]);
 
     let mut plain = command(app.url.as_str(), &[arguments.as_slice(), &["plain-s3cret"]].concat());
-    let refused = ended(plain.env("TOKEN", settings.refresh_token.expose())).await;
+    let refused = ended(plain.env("TOKEN", user.refresh_token.expose())).await;
     let mut named = command(app.url.as_str(), &[arguments.as_slice(), &["env:SECRET"]].concat());
-    named.env("TOKEN", settings.refresh_token.expose()).env("SECRET", settings.client_secret.expose());
+    named.env("TOKEN", user.refresh_token.expose()).env("SECRET", user.client_secret.expose());
     let made = ended(&mut named).await;
 
     assert_eq!(refused.code, Some(1));

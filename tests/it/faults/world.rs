@@ -53,7 +53,7 @@ impl World {
             run_time: Duration::from_millis(150),
             rows: 20,
             strict_refresh: true,
-            accounts: (1..accounts).map(account).collect(),
+            accounts: (0..accounts).map(account).collect(),
             ..sandbox::Settings::default()
         };
         let sandbox = sandbox::start(settings, Clock::system()).await.unwrap();
@@ -276,16 +276,11 @@ pub(super) fn report(account: &Value, name: &str) -> Value {
 }
 
 fn account(at: usize) -> Account {
-    let settings = sandbox::Settings::default();
     Account {
-        tenant: settings.tenant,
-        client_id: settings.client_id,
-        client_secret: settings.client_secret,
-        secret_expires_at: None,
-        certificate: None,
         username: format!("reports{at}@contoso.example"),
         password: Secret::new(format!("sandbox-password-{at}")),
         refresh_token: Secret::new(format!("sandbox-refresh-token-{at}")),
+        ..Account::default()
     }
 }
 

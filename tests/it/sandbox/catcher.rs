@@ -91,5 +91,5 @@ async fn the_sandbox_can_be_looked_into_and_changed_by_programs() {
     assert_eq!(state["reports"][0]["executions"][0]["id"], run["execution_id"]);
     assert_eq!(state["faults"]["throttled"], 2);
     let text = state.to_string();
-    assert!(!text.contains(setup.sandbox.world.settings().client_secret.expose()), "{text}");
+    assert!(!text.contains(setup.sandbox.world.account(0).client_secret.expose()), "{text}");
 }

@@ -6,17 +6,17 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tidings::clock::Clock;
-use tidings::sandbox::{Settings, start};
+use tidings::sandbox::{Account, Settings, start};
 
 use super::{Setup, taken_apart};
 
 #[tokio::test]
 async fn an_assertion_signed_for_the_certificate_takes_the_secrets_place() {
     let (certificate, key) = certificate();
-    let setup = Setup::with(Settings { certificate: Some(certificate.clone()), ..Settings::default() }).await;
+    let setup = Setup::with(with(&certificate)).await;
     let now = setup.clock.now().timestamp();
-    let client_id = setup.sandbox.world.settings().client_id.clone();
-    let audience = setup.url(&format!("{}/oauth2/v2.0/token", setup.sandbox.world.settings().tenant));
+    let client_id = setup.sandbox.world.account(0).client_id.clone();
+    let audience = setup.url(&format!("{}/oauth2/v2.0/token", setup.sandbox.world.account(0).tenant));
     let good = json!({"aud": audience, "iss": client_id, "sub": client_id, "exp": now + 600, "nbf": now, "jti": "1"});
     for (algorithm, changes, code) in [
         (Algorithm::RS256, json!({}), None),
@@ -47,7 +47,7 @@ async fn an_assertion_signed_for_the_certificate_takes_the_secrets_place() {
 
 #[tokio::test]
 async fn a_certificate_that_cannot_be_read_is_refused_at_the_start() {
-    let settings = Settings { certificate: Some("no certificate".to_owned()), ..Settings::default() };
+    let settings = with("no certificate");
 
     let refused = start(settings, Clock::system()).await.unwrap_err();
 
@@ -71,4 +71,9 @@ fn certificate() -> (String, EncodingKey) {
 fn thumbprint(pem: &str) -> String {
     let body: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
     URL_SAFE_NO_PAD.encode(Sha256::digest(STANDARD.decode(body).unwrap()))
+}
+
+fn with(certificate: &str) -> Settings {
+    let account = Account { certificate: Some(certificate.to_owned()), ..Account::default() };
+    Settings { accounts: vec![account], ..Settings::default() }
 }

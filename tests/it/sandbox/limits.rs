@@ -76,7 +76,7 @@ async fn a_deleted_report_is_gone_with_its_executions() {
 #[tokio::test]
 async fn an_address_may_have_slashes_too_many_and_names_in_any_case_and_an_unknown_one_is_told_in_an_envelope() {
     let setup = Setup::new().await;
-    let tenant = setup.sandbox.world.settings().tenant.clone();
+    let tenant = setup.sandbox.world.account(0).tenant.clone();
 
     for path in
         ["insights/v1/mpn/ScheduledDataset/", "insights/v1/mpn//ScheduledDataset", "Insights/V1/mpn/scheduleddataset"]
@@ -195,7 +195,7 @@ async fn what_a_call_cannot_show_or_says_besides_does_not_lead_it_astray() {
     setup.pass(Duration::from_secs(2)).await;
     assert_eq!(setup.executions(&report, "").await.0, 404);
 
-    let tenant = &setup.sandbox.world.settings().tenant;
+    let tenant = &setup.sandbox.world.account(0).tenant;
     let (status, tokens) = setup.token_at(&format!("{tenant}/oauth2/v2.0/token"), &[("scope", "")]).await;
     assert_eq!((status, tokens["refresh_token"].is_string()), (StatusCode::OK, true));
 }

@@ -59,7 +59,7 @@ impl Setup {
     /// Asks for a token with a refresh token, after these changes to the form.
     async fn sign_in(&self, path: &str, changes: &[(&str, &str)]) -> Response {
         let form = self.form(changes);
-        let path = self.url(&format!("{}/{path}", self.sandbox.world.settings().tenant));
+        let path = self.url(&format!("{}/{path}", self.sandbox.world.account(0).tenant));
         self.client.post(path).form(&form).send().await.unwrap()
     }
 
@@ -69,14 +69,14 @@ impl Setup {
     }
 
     fn form<'a>(&'a self, changes: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        let settings = self.sandbox.world.settings();
+        let user = self.sandbox.world.account(0);
         let mut form = vec![
             ("grant_type", "refresh_token"),
             ("resource", "https://api.partnercenter.microsoft.com"),
             ("scope", "https://api.partnercenter.microsoft.com/user_impersonation offline_access"),
-            ("client_id", &settings.client_id),
-            ("client_secret", settings.client_secret.expose()),
-            ("refresh_token", settings.refresh_token.expose()),
+            ("client_id", &user.client_id),
+            ("client_secret", user.client_secret.expose()),
+            ("refresh_token", user.refresh_token.expose()),
         ];
         form.retain(|(name, _)| !changes.iter().any(|(changed, _)| changed == name));
         form.extend_from_slice(changes);

@@ -43,9 +43,8 @@ async fn each_sign_in_renews_the_refresh_token_and_the_old_one_stays_good() {
 #[tokio::test]
 async fn an_application_and_a_user_with_a_password_can_sign_in_too() {
     let setup = Setup::new().await;
-    let settings = setup.sandbox.world.settings();
-    let user =
-        [("grant_type", "password"), ("username", &*settings.username), ("password", settings.password.expose())];
+    let there = setup.sandbox.world.account(0);
+    let user = [("grant_type", "password"), ("username", &*there.username), ("password", there.password.expose())];
 
     let application: Value =
         setup.sign_in("oauth2/token", &[("grant_type", "client_credentials")]).await.json().await.unwrap();
@@ -134,7 +133,8 @@ async fn every_refusal_of_the_reference_can_be_asked_for_by_name() {
 async fn what_the_caller_gets_wrong_is_refused_by_its_documented_code() {
     let setup = Setup::new().await;
     let secret_expires_at = "2026-11-20T07:59:59Z".parse().ok();
-    let late = Setup { sandbox: start_at(Settings { secret_expires_at, ..still() }).await, ..Setup::new().await };
+    let accounts = vec![Account { secret_expires_at, ..Account::default() }];
+    let late = Setup { sandbox: start_at(Settings { accounts, ..still() }).await, ..Setup::new().await };
     let scope = "https://api.partnercenter.microsoft.com/user_impersonation";
     for (path, changes, code) in [
         ("oauth2/token", &[("client_id", "other")][..], 700_016),
@@ -162,7 +162,7 @@ async fn a_strict_sign_in_revokes_older_refresh_tokens_when_a_newer_one_is_first
         let (status, body) = taken_apart(setup.sign_in("oauth2/token", &[("refresh_token", token)]).await).await;
         (status.as_u16(), body["refresh_token"].as_str().unwrap_or_default().to_owned())
     };
-    let first = setup.sandbox.world.settings().refresh_token.expose();
+    let first = setup.sandbox.world.account(0).refresh_token.expose();
 
     let (_, lost) = renewed(first).await;
     let (again, second) = renewed(first).await;
@@ -207,9 +207,8 @@ async fn revoked_tokens_are_refused_by_the_sign_in_and_by_the_api_until_a_person
 #[tokio::test]
 async fn a_demand_for_a_second_factor_is_met_by_a_new_sign_in_only() {
     let mut setup = Setup::new().await;
-    let settings = setup.sandbox.world.settings().clone();
-    let password =
-        [("grant_type", "password"), ("username", &*settings.username), ("password", settings.password.expose())];
+    let user = setup.sandbox.world.account(0).clone();
+    let password = [("grant_type", "password"), ("username", &*user.username), ("password", user.password.expose())];
     let without: Value = setup.sign_in("oauth2/token", &password).await.json().await.unwrap();
     setup.sandbox.world.demand_mfa(true);
 
@@ -252,13 +251,12 @@ async fn several_accounts_have_their_own_credentials_queries_and_reports() {
         tenant: "fabrikam".to_owned(),
         client_id: "other-client".to_owned(),
         client_secret: Secret::new("other-secret"),
-        secret_expires_at: None,
-        certificate: None,
         username: "reports@fabrikam.example".to_owned(),
         password: Secret::new("other-password"),
         refresh_token: Secret::new("other-refresh-token"),
+        ..Account::default()
     };
-    let mut setup = Setup::with(Settings { accounts: vec![second], ..Settings::default() }).await;
+    let mut setup = Setup::with(Settings { accounts: vec![Account::default(), second], ..Settings::default() }).await;
     let report = setup.report_id(json!({})).await;
     let theirs =
         [("client_id", "other-client"), ("client_secret", "other-secret"), ("refresh_token", "other-refresh-token")];
@@ -324,10 +322,10 @@ async fn start_at(settings: Settings) -> Sandbox {
 }
 
 async fn device_code(setup: &Setup) -> Value {
-    let settings = setup.sandbox.world.settings();
+    let user = setup.sandbox.world.account(0);
     let scope = "https://api.partnercenter.microsoft.com/user_impersonation offline_access";
-    let form = [("client_id", settings.client_id.as_str()), ("scope", scope)];
-    let path = setup.url(&format!("{}/oauth2/v2.0/devicecode", settings.tenant));
+    let form = [("client_id", user.client_id.as_str()), ("scope", scope)];
+    let path = setup.url(&format!("{}/oauth2/v2.0/devicecode", user.tenant));
     setup.client.post(path).form(&form).send().await.unwrap().json().await.unwrap()
 }
 

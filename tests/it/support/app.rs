@@ -194,15 +194,15 @@ impl TestApp {
 
     /// An account at the sandbox.
     pub(crate) async fn account(&self) -> String {
-        let settings = self.sandbox.world.settings().clone();
+        let user = self.sandbox.world.account(0).clone();
         let account = json!({
             "name": "Contoso",
             "program": "mpn",
-            "tenant_id": settings.tenant,
-            "client_id": settings.client_id,
-            "client_secret": settings.client_secret.expose(),
+            "tenant_id": user.tenant,
+            "client_id": user.client_id,
+            "client_secret": user.client_secret.expose(),
             "grant": "refresh_token",
-            "refresh_token": settings.refresh_token.expose(),
+            "refresh_token": user.refresh_token.expose(),
             "login_url": self.sandbox.url().as_str(),
             "api_url": self.sandbox.url().join("/insights/v1/mpn").unwrap().as_str(),
         });

@@ -31,13 +31,13 @@ impl TestApp {
 
     /// An account of the commercial marketplace, whose datasets take short intervals.
     pub(crate) async fn marketplace_account(&self) -> String {
-        let settings = self.sandbox.world.settings();
+        let user = self.sandbox.world.account(0);
         let account = json!({
             "name": "Marketplace",
             "program": "cmp",
-            "tenant_id": settings.tenant,
-            "client_id": settings.client_id,
-            "client_secret": settings.client_secret.expose(),
+            "tenant_id": user.tenant,
+            "client_id": user.client_id,
+            "client_secret": user.client_secret.expose(),
             "grant": "client_credentials",
             "login_url": self.sandbox.url().as_str(),
             "api_url": self.sandbox.url().join("/insights/v1.1/cmp").unwrap().as_str(),
@@ -69,15 +69,15 @@ impl TestApp {
 
     /// Does something to the newest report at the sandbox behind the service's back: below `ScheduledReport`, `path` then its id.
     pub(crate) async fn there(&self, method: &str, path: &str, body: Option<Value>) -> Value {
-        let settings = self.sandbox.world.settings();
+        let user = self.sandbox.world.account(0);
         let form = [
             ("grant_type", "refresh_token"),
-            ("client_id", settings.client_id.as_str()),
-            ("client_secret", settings.client_secret.expose()),
-            ("refresh_token", settings.refresh_token.expose()),
+            ("client_id", user.client_id.as_str()),
+            ("client_secret", user.client_secret.expose()),
+            ("refresh_token", user.refresh_token.expose()),
             ("resource", "https://api.partnercenter.microsoft.com"),
         ];
-        let url = self.sandbox.url().join(&format!("/{}/oauth2/token", settings.tenant)).unwrap();
+        let url = self.sandbox.url().join(&format!("/{}/oauth2/token", user.tenant)).unwrap();
         let token: Value = client().post(url).form(&form).send().await.unwrap().json().await.unwrap();
         let id = self.sandbox.world.reports().last().unwrap().id.clone();
         let url = self.sandbox.url().join(&format!("/insights/v1/mpn/ScheduledReport/{path}{id}")).unwrap();
