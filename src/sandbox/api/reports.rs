@@ -17,7 +17,7 @@ use crate::sandbox::datasets::{self, Selection};
 use crate::sandbox::fault::Fault;
 use crate::sandbox::handle::Handle;
 use crate::sandbox::rules::{self, Fields, Refusal};
-use crate::sandbox::world::{Caller, Query, Report, ReportStatus, Terms, World, stamp};
+use crate::sandbox::world::{Caller, Program, Query, Report, ReportStatus, Terms, World, stamp};
 
 const KNOWS_END: &str = "/insights/v1.1/cmp/";
 
@@ -82,6 +82,10 @@ pub(super) async fn update(
     body: Bytes,
 ) -> Result<Answer, Refusal> {
     let fields = fields(&uri, &body)?;
+    if caller.program == Program::Cmp {
+        fields.required("format")?;
+        fields.required("callbackurl")?;
+    }
     let (now, dates) = (handle.now(), handle.settings().date_messages);
     let view = handle.with(|world| {
         let room = rules::active_quota(world, caller);

@@ -296,6 +296,26 @@ async fn the_same_calls_of_the_same_seed_are_answered_the_same() {
 }
 
 #[tokio::test]
+async fn an_update_on_cmp_names_format_and_callback_address() {
+    let setup = Setup::new().await;
+    let whole = json!({"ReportName": "Renamed", "StartTime": "2026-11-20T14:00:00Z", "RecurrenceInterval": 24,
+        "Format": "csv", "CallbackURL": "https://hooks.example/x"});
+    let query = json!({"QueryId": "b9df4929-073f-4795-b0cb-a2c81b11e28d"});
+    let mut creation = whole.clone();
+    creation.as_object_mut().unwrap().extend(query.as_object().unwrap().clone());
+    let (_, report) = setup.post(&format!("{CMP}/ScheduledReport"), &creation).await;
+    let path = format!("{CMP}/ScheduledReport/{}", report["value"][0]["reportId"].as_str().unwrap());
+
+    for left_out in ["Format", "CallbackURL"] {
+        let mut update = whole.clone();
+        update.as_object_mut().unwrap().remove(left_out);
+        let (status, answer) = setup.put(&path, &update).await;
+        assert_eq!((status, message(&answer)), (StatusCode::BAD_REQUEST, "Null or missing value"), "{left_out}");
+    }
+    assert_eq!(setup.put(&path, &whole).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn an_updated_report_needs_a_start_four_hours_ahead_and_is_replaced_in_full() {
     let setup = Setup::new().await;
     let report = setup.report_id(json!({"CallbackUrl": "https://hooks.example/x"})).await;
