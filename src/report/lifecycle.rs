@@ -44,7 +44,7 @@ pub async fn want(conn: &mut PgConnection, id: ReportId, want: Want, now: DateTi
         Want::Paused => (&[State::Registered, State::Paused], State::Paused),
         Want::Resumed => {
             // What runs there no more is expected no more either, until it is made anew.
-            let is_anew = report.there == There::None || report.state == State::Ended;
+            let is_anew = report.there == There::None || matches!(report.state, State::Draft | State::Ended);
             let to = if is_anew { State::Draft } else { State::Registered };
             (&[State::Paused, State::Rejected, State::Registered, State::Draft, State::Ended], to)
         }
