@@ -27,8 +27,8 @@ const DEADLINE: Duration = Duration::from_secs(150);
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
 /// Lists are read in pages of this many…
 const PAGE: usize = 200;
-/// …and no further than this.
-const MOST_PAGES: usize = 100;
+/// …and a whole one has no more of them than this.
+const MOST: usize = 100 * PAGE;
 /// Where plain http may lead: this machine, its network, containers beside it.
 const PRIVATE: [&str; 8] = [
     "127.0.0.0/8",
@@ -96,6 +96,12 @@ pub(super) enum Failed {
     /// The service answered, but not as it should.
     #[error("{0} answered something unexpected; are this program and the service of the same version?")]
     Unexpected(String),
+    /// A whole list was asked for, and a part of it would be taken for the whole.
+    #[error(
+        "there are {MOST} or more in /api/v1/{0}, too many to look through: give an id in place of a name, or read the list \
+         page by page from the API"
+    )]
+    TooLong(String),
     /// The service said no.
     #[error("{0}")]
     Refused(Refusal),
@@ -192,21 +198,16 @@ impl Client {
         Ok(self.get::<Page<T>>(path).await?.items)
     }
 
-    /// Asks for a whole list, or the newest `most` of it.
-    pub(super) async fn all<T: DeserializeOwned>(&self, path: &str, most: usize) -> anyhow::Result<Vec<T>> {
-        let (mut items, mut cursor) = (Vec::new(), None::<String>);
-        let separator = if path.contains('?') { '&' } else { '?' };
-        for _ in 0..MOST_PAGES {
-            let after = cursor.take().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-            let limit = PAGE.min(most - items.len());
-            let page: Page<T> = self.get(&format!("{path}{separator}limit={limit}{after}")).await?;
-            items.extend(page.items);
-            cursor = page.next_cursor;
-            if cursor.is_none() || items.len() >= most {
-                break;
-            }
-        }
+    /// Asks for a whole list; fails where it is too long to be read whole.
+    pub(super) async fn all<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
+        let (items, rest) = self.pages(path, MOST).await?;
+        anyhow::ensure!(rest.is_none(), Failed::TooLong(path.to_owned()));
         Ok(items)
+    }
+
+    /// Asks for the newest `most` of a list.
+    pub(super) async fn newest<T: DeserializeOwned>(&self, path: &str, most: usize) -> anyhow::Result<Vec<T>> {
+        Ok(self.pages(path, most).await?.0)
     }
 
     /// Makes something, or has something done.
@@ -229,6 +230,23 @@ impl Client {
     /// An answer to be read piece by piece, for as long as it takes.
     pub(super) async fn open(&self, path: &str) -> anyhow::Result<Response> {
         Ok(self.sent(&Method::GET, path, None, None).await?)
+    }
+
+    /// Up to `most` of a list, and where it goes on if it does.
+    async fn pages<T: DeserializeOwned>(&self, path: &str, most: usize) -> anyhow::Result<(Vec<T>, Option<String>)> {
+        let (mut items, mut cursor) = (Vec::new(), None::<String>);
+        let separator = if path.contains('?') { '&' } else { '?' };
+        for _ in 0..most.div_ceil(PAGE) {
+            let after = cursor.take().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+            let limit = PAGE.min(most - items.len());
+            let page: Page<T> = self.get(&format!("{path}{separator}limit={limit}{after}")).await?;
+            items.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() || items.len() >= most {
+                break;
+            }
+        }
+        Ok((items, cursor))
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<T> {

@@ -12,9 +12,6 @@ use crate::cli::client::Client;
 use crate::cli::{given, reference, say};
 use crate::config::GivenReach;
 
-/// No list that is searched for a name is longer.
-const MOST: usize = 20_000;
-
 /// A command with the way to the service.
 #[derive(clap::Args)]
 pub(in crate::cli) struct Asked<C: clap::Subcommand> {
@@ -53,7 +50,7 @@ pub(in crate::cli) struct Numbered {
 #[derive(clap::Args)]
 pub(in crate::cli) struct Most {
     /// How many at most, newest first
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     limit: u16,
 }
 
@@ -96,7 +93,7 @@ impl Session {
     ) -> anyhow::Result<()> {
         let given = filters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
-        let items: Vec<Value> = self.client.all(&format!("{path}?{query}"), usize::from(most.limit)).await?;
+        let items: Vec<Value> = self.client.newest(&format!("{path}?{query}"), usize::from(most.limit)).await?;
         self.items(kind, &items)
     }
 
@@ -113,7 +110,7 @@ impl Session {
     /// What is called so. Reports are found as `Account/Report`, too.
     pub(super) async fn find(&self, kind: &Kind, text: &str) -> anyhow::Result<Value> {
         let accounts = if kind.word == REPORT.word { self.accounts().await? } else { Vec::new() };
-        let all: Vec<Value> = self.client.all(kind.path, MOST).await?;
+        let all: Vec<Value> = self.client.all(kind.path).await?;
         let account = |one: &Value| accounts.iter().find(|(id, _)| one["account_id"] == id.as_str());
         let all = all.into_iter().map(|is| Candidate { account: account(&is).map(|(_, name)| name.clone()), is });
         match found(all.collect(), text) {
@@ -127,14 +124,14 @@ impl Session {
 
     /// The ids and names of all accounts.
     pub(super) async fn accounts(&self) -> anyhow::Result<Vec<(String, String)>> {
-        let accounts: Vec<Value> = self.client.all(ACCOUNT.path, MOST).await?;
+        let accounts: Vec<Value> = self.client.all(ACCOUNT.path).await?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(accounts.iter().map(|account| (text(&account["id"]), text(&account["name"]))).collect())
     }
 
     /// All in the list at `path`, which is an account's.
     pub(super) async fn of_account(&self, path: &str, account: &str) -> anyhow::Result<Vec<Candidate>> {
-        let all: Vec<Value> = self.client.all(path, MOST).await?;
+        let all: Vec<Value> = self.client.all(path).await?;
         Ok(all.into_iter().map(|is| Candidate { account: Some(account.to_owned()), is }).collect())
     }
 
