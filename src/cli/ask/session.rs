@@ -1,6 +1,7 @@
 //! What all commands that ask have in common: the way to the service, finding by name or id, and showing.
 
 use anyhow::bail;
+use reqwest::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -8,7 +9,7 @@ use uuid::Uuid;
 use super::kind::{ACCOUNT, Kind, REPORT};
 use super::name::{Candidate, Found, found};
 use super::show::Form;
-use crate::cli::client::Client;
+use crate::cli::client::{Client, refused};
 use crate::cli::{given, reference, say};
 use crate::config::GivenReach;
 
@@ -109,6 +110,9 @@ impl Session {
 
     /// What is called so. Reports are found as `Account/Report`, too.
     pub(super) async fn find(&self, kind: &Kind, text: &str) -> anyhow::Result<Value> {
+        if let Some(one) = self.with_id(kind, text).await? {
+            return Ok(one);
+        }
         let accounts = if kind.word == REPORT.word { self.accounts().await? } else { Vec::new() };
         let all: Vec<Value> = self.client.all(kind.path).await?;
         let account = |one: &Value| accounts.iter().find(|(id, _)| one["account_id"] == id.as_str());
@@ -119,6 +123,17 @@ impl Session {
                 bail!("there is no {word} \"{text}\"; `tidings {word} list` shows those there are", word = kind.word)
             }
             Found::Several(which) => bail!("several are called \"{text}\"; give the id of one: {which}"),
+        }
+    }
+
+    /// What has this id, if it is one. A name may look like an id, and of some kinds one alone can't be asked for.
+    async fn with_id(&self, kind: &Kind, text: &str) -> anyhow::Result<Option<Value>> {
+        let Ok(id) = text.trim().parse::<Uuid>() else { return Ok(None) };
+        match self.client.get(&format!("{}/{id}", kind.path)).await {
+            Err(error) if matches!(refused(&error), Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)) => {
+                Ok(None)
+            }
+            found => found.map(Some),
         }
     }
 
