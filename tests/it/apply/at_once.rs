@@ -6,10 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::body::Body;
 use axum::http::Response;
 use serde_json::json;
+use tidings::channel::Channel;
+use tidings::notification::{FirstRows, subscribe};
+use tidings::outbound::Guard;
 use tokio::sync::Barrier;
 
 use super::{Desk, apply};
 use crate::support::app::TestApp;
+use crate::support::scene::until;
 use crate::support::server::{Server, hand_on};
 
 /// Somebody before the service who lets two runs look at everything before either makes anything.
@@ -60,25 +64,42 @@ subscriptions:
 }
 
 #[tokio::test]
-async fn a_subscription_with_a_name_of_its_own_is_made_once_however_many_ask_at_once() {
+async fn a_subscription_that_asks_for_a_name_of_its_own_waits_for_one_that_is_being_made() {
     let app = TestApp::start().await;
     let body = |unique| json!({ "name": "Ann", "endpoint": { "channel": "email", "to": "a@example.com" }, "unique_name": unique });
-    let make = || app.call("POST", "/subscriptions", Some(body(true)));
+    let make = |unique| app.call("POST", "/subscriptions", Some(body(unique)));
+    let draft = subscribe::Draft {
+        name: "Ann".into(),
+        channel: Channel::Email,
+        to: Some("ann@example.com".into()),
+        url: None,
+        events: None,
+        report_ids: None,
+        owner: None,
+        first_rows: FirstRows::Off,
+        unique_name: true,
+    };
+    let checked = draft.check(&Guard::default()).unwrap();
+    let mut tx = app.database.pool.begin().await.unwrap();
+    assert!(!subscribe::is_taken(&mut tx, &checked).await.unwrap());
+    subscribe::create(&mut tx, &app.clock, &app.app.keyring, &checked).await.unwrap();
+    let commit = async {
+        let waiting = "select count(*) from pg_locks join pg_database on pg_database.oid = database
+            where locktype = 'advisory' and not granted and datname = current_database()";
+        until("the other waits", || async { app.number(waiting).await > 0 }).await;
+        tx.commit().await.unwrap();
+    };
 
-    let mut answers: Vec<_> = futures_util::future::join_all((0..12).map(|_| make())).await;
-    answers.sort_by_key(|(status, _)| *status);
-    let (status, _) = app.call("POST", "/subscriptions", Some(body(false))).await;
+    let ((status, answer), ()) = tokio::join!(make(true), commit);
 
-    assert_eq!(answers[0].0, 201);
-    for (status, answer) in &answers[1..] {
-        assert_eq!((*status, &answer["errors"][0]["field"]), (422, &json!("name")), "{answer}");
-    }
-    assert_eq!((status, app.list("/subscriptions").await.len()), (201, 2));
+    assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!("name")), "{answer}");
+    assert_eq!(app.list("/subscriptions").await.len(), 1);
+    assert_eq!(make(false).await.0, 201);
     for one in app.list("/subscriptions").await {
         let path = format!("/subscriptions/{}", one["id"].as_str().unwrap());
         let (status, answer) = app.call("PATCH", &path, Some(json!({ "unique_name": true }))).await;
         assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!("unique_name")));
         assert_eq!(app.call("DELETE", &path, None).await.0, 204);
     }
-    assert_eq!(make().await.0, 201);
+    assert_eq!(make(true).await.0, 201);
 }
