@@ -7,6 +7,7 @@
 //! private networks: a wrong address is no reason to give it away.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,9 +16,9 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use tokio::sync::OnceCell;
 use url::Url;
 
+use super::say::clean;
 use crate::config::Reach;
 use crate::outbound::{Guard, Outbound, Refused, describe, read_bounded};
 use crate::secret::{Secret, random_token};
@@ -27,8 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(150);
 const MAX_ANSWER: usize = 32 * 1024 * 1024;
 /// Lists are read in pages of this many…
 const PAGE: usize = 200;
-/// …and no further than this.
-const MOST_PAGES: usize = 100;
+/// …and a whole one has no more of them than this.
+const MOST: usize = 100 * PAGE;
 /// Where plain http may lead: this machine, its network, containers beside it.
 const PRIVATE: [&str; 8] = [
     "127.0.0.0/8",
@@ -53,8 +54,8 @@ pub(super) struct Client {
     url: Url,
     base: Url,
     key: Secret,
-    /// Set once the service has shown itself to be one.
-    met: OnceCell<()>,
+    /// Whether the service has shown itself to be one, and was there ever since.
+    met: AtomicBool,
 }
 
 /// Why something was not done.
@@ -96,6 +97,12 @@ pub(super) enum Failed {
     /// The service answered, but not as it should.
     #[error("{0} answered something unexpected; are this program and the service of the same version?")]
     Unexpected(String),
+    /// A whole list was asked for, and a part of it would be taken for the whole.
+    #[error(
+        "there are {MOST} or more in /api/v1/{0}, too many to look through: give an id in place of a name, or read the list \
+         page by page from the API"
+    )]
+    TooLong(String),
     /// The service said no.
     #[error("{0}")]
     Refused(Refusal),
@@ -130,6 +137,25 @@ struct Page<T> {
     next_cursor: Option<String>,
 }
 
+/// The status with which the service said no, if it did.
+pub(super) fn refused(error: &anyhow::Error) -> Option<StatusCode> {
+    match error.downcast_ref::<Failed>() {
+        Some(Failed::Refused(refusal)) => Some(refusal.status),
+        _ => None,
+    }
+}
+
+/// Whether the same may be answered later: nobody was there, or somebody who could not answer just then.
+pub(super) fn passes(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<Failed>() {
+        Some(Failed::NoAnswer { .. }) => true,
+        Some(Failed::Stranger { status, .. } | Failed::Refused(Refusal { status, .. })) => {
+            status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+        }
+        _ => false,
+    }
+}
+
 impl Failed {
     fn unexpected(method: &Method, path: &str) -> Self {
         Self::Unexpected(format!("{method} /api/v1/{path}"))
@@ -151,11 +177,13 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { title, detail, errors, .. } = &self.problem;
         match (errors.as_slice(), title, detail) {
-            ([], Some(title), Some(detail)) => write!(f, "{title}: {detail}"),
+            ([], Some(title), Some(detail)) => write!(f, "{}: {}", clean(title), clean(detail)),
             ([], _, _) => write!(f, "{} without a reason", self.status),
             (fields, _, _) => {
                 write!(f, "{}", if fields.len() == 1 { "a field is wrong" } else { "fields are wrong" })?;
-                fields.iter().try_for_each(|FieldProblem { field, message }| write!(f, "\n  {field}: {message}"))
+                fields.iter().try_for_each(|FieldProblem { field, message }| {
+                    write!(f, "\n  {}: {}", clean(field), clean(message))
+                })
             }
         }
     }
@@ -170,7 +198,7 @@ impl Client {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", url.path()));
         }
-        Ok(Self { outbound, url: url.clone(), base: base.join("api/v1/")?, key, met: OnceCell::new() })
+        Ok(Self { outbound, url: url.clone(), base: base.join("api/v1/")?, key, met: AtomicBool::new(false) })
     }
 
     /// Speaks to the service that the settings name.
@@ -192,21 +220,16 @@ impl Client {
         Ok(self.get::<Page<T>>(path).await?.items)
     }
 
-    /// Asks for a whole list, or the newest `most` of it.
-    pub(super) async fn all<T: DeserializeOwned>(&self, path: &str, most: usize) -> anyhow::Result<Vec<T>> {
-        let (mut items, mut cursor) = (Vec::new(), None::<String>);
-        let separator = if path.contains('?') { '&' } else { '?' };
-        for _ in 0..MOST_PAGES {
-            let after = cursor.take().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-            let limit = PAGE.min(most - items.len());
-            let page: Page<T> = self.get(&format!("{path}{separator}limit={limit}{after}")).await?;
-            items.extend(page.items);
-            cursor = page.next_cursor;
-            if cursor.is_none() || items.len() >= most {
-                break;
-            }
-        }
+    /// Asks for a whole list; fails where it is too long to be read whole.
+    pub(super) async fn all<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<Vec<T>> {
+        let (items, rest) = self.pages(path, MOST).await?;
+        anyhow::ensure!(rest.is_none(), Failed::TooLong(path.to_owned()));
         Ok(items)
+    }
+
+    /// Asks for the newest `most` of a list.
+    pub(super) async fn newest<T: DeserializeOwned>(&self, path: &str, most: usize) -> anyhow::Result<Vec<T>> {
+        Ok(self.pages(path, most).await?.0)
     }
 
     /// Makes something, or has something done.
@@ -219,9 +242,13 @@ impl Client {
         self.call(Method::PATCH, path, Some(body)).await
     }
 
-    /// Removes something.
+    /// Removes something. What is not there when it is asked for again was removed by the first request.
     pub(super) async fn delete(&self, path: &str) -> anyhow::Result<()> {
-        let response = self.sent(&Method::DELETE, path, None, Some(DEADLINE)).await?;
+        let (response, is_again) = self.answered(&Method::DELETE, path, None, Some(DEADLINE)).await?;
+        if is_again && response.status() == StatusCode::NOT_FOUND {
+            return Ok(());
+        }
+        let response = self.done(response).await?;
         anyhow::ensure!(response.status() == StatusCode::NO_CONTENT, Failed::unexpected(&Method::DELETE, path));
         Ok(())
     }
@@ -229,6 +256,23 @@ impl Client {
     /// An answer to be read piece by piece, for as long as it takes.
     pub(super) async fn open(&self, path: &str) -> anyhow::Result<Response> {
         Ok(self.sent(&Method::GET, path, None, None).await?)
+    }
+
+    /// Up to `most` of a list, and where it goes on if it does.
+    async fn pages<T: DeserializeOwned>(&self, path: &str, most: usize) -> anyhow::Result<(Vec<T>, Option<String>)> {
+        let (mut items, mut cursor) = (Vec::new(), None::<String>);
+        let separator = if path.contains('?') { '&' } else { '?' };
+        for _ in 0..most.div_ceil(PAGE) {
+            let after = cursor.take().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+            let limit = PAGE.min(most - items.len());
+            let page: Page<T> = self.get(&format!("{path}{separator}limit={limit}{after}")).await?;
+            items.extend(page.items);
+            cursor = page.next_cursor;
+            if cursor.is_none() || items.len() >= most {
+                break;
+            }
+        }
+        Ok((items, cursor))
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<T> {
@@ -247,7 +291,21 @@ impl Client {
         body: Option<&Value>,
         deadline: Option<Duration>,
     ) -> Result<Response, Failed> {
-        self.met.get_or_try_init(|| self.meet()).await?;
+        let (response, _) = self.answered(method, path, body, deadline).await?;
+        self.done(response).await
+    }
+
+    /// Whatever is answered, and whether it was asked for again because the first answer was lost.
+    async fn answered(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        deadline: Option<Duration>,
+    ) -> Result<(Response, bool), Failed> {
+        if !self.met.load(Ordering::Relaxed) {
+            self.meet().await?;
+        }
         let mut request = self.request(method, path)?.bearer_auth(self.key.expose());
         request = if *method == Method::POST {
             request.header(IDEMPOTENCY_KEY, random_token("cli_").expose()).json(body.unwrap_or(&Value::Null))
@@ -260,12 +318,12 @@ impl Client {
             request = request.timeout(deadline);
         }
         let again = request.try_clone();
-        let sent = match (request.send().await, again) {
+        let (sent, is_again) = match (request.send().await, again) {
             // The answer was lost; the same key asks for the same thing.
-            (Err(error), Some(again)) if !error.is_connect() && !error.is_timeout() => again.send().await,
-            (sent, _) => sent,
+            (Err(error), Some(again)) if !error.is_connect() && !error.is_timeout() => (again.send().await, true),
+            (sent, _) => (sent, false),
         };
-        self.done(sent.map_err(|error| self.no_answer(&error))?).await
+        Ok((sent.map_err(|error| self.no_answer(&error))?, is_again))
     }
 
     /// Asks without the key: the service says that it wants one, in words of its own.
@@ -276,7 +334,10 @@ impl Client {
         let (bytes, _) = read_bounded(answer, MAX_ANSWER).await.map_err(|error| self.no_answer(&error))?;
         let says = Refusal::read(status, &bytes).problem.r#type;
         match says.as_deref() {
-            Some(UNAUTHORIZED) => Ok(()),
+            Some(UNAUTHORIZED) => {
+                self.met.store(true, Ordering::Relaxed);
+                Ok(())
+            }
             _ => Err(Failed::Stranger { url: self.url.clone(), status }),
         }
     }
@@ -299,7 +360,9 @@ impl Client {
         Err(Failed::Refused(Refusal::read(status, &bytes)))
     }
 
+    /// Whoever answers there next may be somebody else.
     fn no_answer(&self, error: &reqwest::Error) -> Failed {
+        self.met.store(false, Ordering::Relaxed);
         Failed::NoAnswer { url: self.url.clone(), what: describe(error) }
     }
 }
@@ -319,6 +382,8 @@ mod tests {
 
         assert_eq!(told(422, problem), "fields are wrong\n  name: must not be empty\n  grant: is needed");
         assert_eq!(told(409, br#"{"title": "Conflict", "detail": "it is used"}"#), "Conflict: it is used");
+        let hostile = br#"{"title": "Conflict", "detail": "\"\u001b[2Jx\nerror: y\""}"#;
+        assert_eq!(told(409, hostile), "Conflict: \" [2Jx error: y\"");
         assert_eq!(told(502, b"<html>"), "502 Bad Gateway without a reason");
     }
 

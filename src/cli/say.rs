@@ -12,7 +12,13 @@ pub fn about(name: &str, text: &str) {
     line(&format!("  {name:<11}  {text}"));
 }
 
-/// Prints an error with its causes, those left out that the text before has told already.
+/// Prints a line beside what was asked for, about how it goes.
+pub fn aside(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", clean(text));
+}
+
+/// Prints an error with its causes, those left out that the text before has told already. Whatever of it came from
+/// elsewhere stays text.
 pub fn failure(error: &anyhow::Error) {
     let _ = write!(std::io::stderr().lock(), "{}", chain(error));
 }
@@ -24,7 +30,7 @@ pub fn clean(text: &str) -> String {
 
 fn chain(error: &anyhow::Error) -> String {
     let (mut text, mut last) = (String::new(), String::new());
-    for cause in error.chain().map(ToString::to_string).take(20) {
+    for cause in error.chain().map(|cause| lines(&cause.to_string())).take(20) {
         if text.is_empty() {
             text = format!("error: {cause}\n");
         } else if !last.contains(&cause) {
@@ -35,6 +41,11 @@ fn chain(error: &anyhow::Error) -> String {
     text
 }
 
+/// A text of several lines, each of them clean.
+fn lines(text: &str) -> String {
+    text.split('\n').map(clean).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
@@ -43,5 +54,12 @@ mod tests {
             anyhow::anyhow!("no such host").context("failed to connect: no such host").context("failed to start");
 
         assert_eq!(super::chain(&error), "error: failed to start\n  caused by: failed to connect: no such host\n");
+    }
+
+    #[test]
+    fn a_text_from_elsewhere_can_not_play_with_the_terminal() {
+        let error = anyhow::anyhow!("several are called \"\x1b[2J\rgone\u{9b}31m\"\n  \x07name: no");
+
+        assert_eq!(super::chain(&error), "error: several are called \" [2J gone 31m\"\n   name: no\n");
     }
 }

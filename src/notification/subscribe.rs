@@ -35,6 +35,8 @@ pub struct Draft {
     pub owner: Option<String>,
     /// Whether first rows are shown.
     pub first_rows: FirstRows,
+    /// Whether it is made only if no other has its name.
+    pub unique_name: bool,
 }
 
 /// A draft that was found right.
@@ -46,6 +48,7 @@ pub struct Checked {
     pub(super) report_ids: Option<Vec<ReportId>>,
     pub(super) owner: Option<String>,
     pub(super) first_rows: FirstRows,
+    unique_name: bool,
 }
 
 /// What of a subscription can change besides its endpoint and state.
@@ -80,6 +83,7 @@ impl Draft {
                 report_ids: terms.report_ids,
                 owner: terms.owner,
                 first_rows: terms.first_rows,
+                unique_name: self.unique_name,
             }),
             None => Err(errors),
         }
@@ -164,6 +168,12 @@ fn known_kind(errors: &mut FieldErrors, word: &str) -> Option<Kind> {
         errors.add("events", format!("\"{shown}\" is no kind of event; known are {}", all.join(", ")));
     }
     kind
+}
+
+/// Whether another subscription has the name that is asked for as a unique one. Until the transaction ends, whoever else asks
+/// for the same name waits.
+pub async fn is_taken(conn: &mut PgConnection, checked: &Checked) -> Stored<bool> {
+    Ok(checked.unique_name && store::is_taken(conn, &checked.name).await?)
 }
 
 /// Adds a subscription. The second value is a webhook's secret, to be shown this once.

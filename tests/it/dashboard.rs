@@ -160,6 +160,7 @@ impl Place {
             report_ids: None,
             owner: None,
             first_rows: FirstRows::Off,
+            unique_name: false,
         };
         let mut conn = self.app.pool.acquire().await.unwrap();
         let checked = draft.check(&Guard::default()).unwrap();

@@ -9,7 +9,7 @@ use super::plan::{Act, Step};
 use super::settle;
 use super::show::Show;
 use super::wanted::{Ids, Kind, Wanted};
-use crate::cli::client::Client;
+use crate::cli::client::{Client, Failed};
 
 /// What a run needs.
 pub(super) struct Run<'a> {
@@ -48,8 +48,12 @@ impl Run<'_> {
         let path = name.path(&self.ids).with_context(|| format!("the account of the {name} is not there"))?;
         match &step.act {
             Act::Create { wanted } => {
-                let body = self.wanted[*wanted].body(&self.ids, self.now).context("what it names is not there")?;
-                let made: Value = self.client.post(&path, &json!(body)).await?;
+                let mut body = self.wanted[*wanted].body(&self.ids, self.now).context("what it names is not there")?;
+                if name.kind == Kind::Subscription {
+                    // The names of all others are unique anyhow.
+                    body.insert("unique_name".into(), true.into());
+                }
+                let made: Value = self.client.post(&path, &json!(body)).await.map_err(explained)?;
                 let id = made["id"].as_str().context("the service gave it no id")?;
                 self.ids.insert(name.clone(), id.to_owned());
                 Ok(made)
@@ -65,5 +69,15 @@ impl Run<'_> {
             Act::Remove { id } => self.client.delete(&format!("{path}/{id}")).await.map(|()| Value::Null),
             Act::Keep { .. } | Act::Leave { .. } => Ok(Value::Null),
         }
+    }
+}
+
+/// A name that was free when the plan was made is taken by whoever made the same meanwhile, such as this command run twice.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<Failed>() {
+        Some(Failed::Refused(refusal)) if refusal.fields().any(|(field, _)| field == "name") => error.context(
+            "somebody else made it since this run began; the same command run again compares it with the file",
+        ),
+        _ => error,
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn wait(client: &Client, of_file: &[&String], touched: &[String
 }
 
 async fn unsettled(client: &Client) -> anyhow::Result<BTreeSet<String>> {
-    let reports: Vec<Value> = client.all("reports", super::there::MOST).await?;
+    let reports: Vec<Value> = client.all("reports").await?;
     let is_unsettled = |report: &&Value| report["settling"] == true || report["state"] == "rejected";
     Ok(reports.iter().filter(is_unsettled).filter_map(|report| report["id"].as_str().map(str::to_owned)).collect())
 }
@@ -81,7 +81,7 @@ fn seen(report: &Report, signed_out: &[String]) -> Seen {
 
 /// The accounts whose work waits for a person.
 async fn signed_out(client: &Client) -> anyhow::Result<Vec<String>> {
-    let accounts: Vec<Value> = client.all("accounts", super::there::MOST).await?;
+    let accounts: Vec<Value> = client.all("accounts").await?;
     let waiting = accounts.iter().filter(|account| account["state"] == "sign_in_required");
     Ok(waiting.filter_map(|account| account["id"].as_str().map(str::to_owned)).collect())
 }

@@ -7,9 +7,6 @@ use serde_json::Value;
 use super::wanted::{Ids, Kind, Name};
 use crate::cli::client::Client;
 
-/// No list is read further.
-pub(super) const MOST: usize = 20_000;
-
 /// Everything that a file can speak of. Retired reports are not in it.
 #[derive(Default)]
 pub(super) struct There {
@@ -28,23 +25,23 @@ impl There {
     /// Looks at all of it.
     pub(super) async fn look(client: &Client) -> anyhow::Result<Self> {
         let mut there = Self::default();
-        let accounts: Vec<Value> = client.all("accounts", MOST).await?;
+        let accounts: Vec<Value> = client.all("accounts").await?;
         let mut names = BTreeMap::new();
         for account in accounts {
             let (id, name) = (text(&account, "id"), text(&account, "name"));
-            for query in client.all(&format!("accounts/{id}/queries"), MOST).await? {
+            for query in client.all(&format!("accounts/{id}/queries")).await? {
                 there.add(Kind::Query, Some(&name), query);
             }
             names.insert(id, name);
             there.add(Kind::Account, None, account);
         }
-        for report in client.all::<Value>("reports", MOST).await? {
+        for report in client.all::<Value>("reports").await? {
             there.used.extend([text(&report, "query_id"), text(&report, "account_id")]);
             if report["state"] != "retired" {
                 there.add(Kind::Report, names.get(&text(&report, "account_id")).map(String::as_str), report);
             }
         }
-        for subscription in client.all("subscriptions", MOST).await? {
+        for subscription in client.all("subscriptions").await? {
             there.add(Kind::Subscription, None, subscription);
         }
         Ok(there)

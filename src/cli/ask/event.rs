@@ -8,8 +8,20 @@ use serde_json::Value;
 use super::kind::{EVENT, REPORT};
 use super::session::{Most, Session};
 use super::show::Form;
+use crate::cli::{client, say};
+use crate::retry::Backoff;
 
 const PAUSE: Duration = Duration::from_secs(1);
+/// How a service that is away is asked for.
+const AWAY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+
+/// Events by their numbers, from wherever the reader is.
+struct Feed<'a> {
+    session: &'a Session,
+    seq: i64,
+    /// Whether the service has answered before: an address that nobody was ever at is wrong.
+    was_there: bool,
+}
 
 #[derive(clap::Subcommand)]
 pub(in crate::cli) enum Command {
@@ -24,7 +36,7 @@ pub(in crate::cli) enum Command {
         #[command(flatten)]
         most: Most,
     },
-    /// Print events as they happen, until ^C; none is missed
+    /// Print events as they happen, until ^C; none is missed, also where the service is away for a while
     Follow {
         /// Begin behind the event with this number; with what happens next when not given
         #[arg(long, value_name = "SEQ")]
@@ -43,14 +55,14 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
 }
 
 async fn follow(session: &Session, after: Option<i64>) -> anyhow::Result<()> {
-    let mut seq = match after {
-        Some(seq) => seq,
-        None => newest(session).await?,
+    let mut feed = match after {
+        Some(seq) => Feed { session, seq, was_there: false },
+        None => Feed { session, seq: newest(session).await?, was_there: true },
     };
     loop {
-        let events: Vec<Value> = session.client.list(&format!("events?after={seq}&limit=200")).await?;
+        let events = feed.next().await?;
         for event in &events {
-            seq = event["seq"].as_i64().unwrap_or(seq);
+            feed.seq = event["seq"].as_i64().unwrap_or(feed.seq);
             // A reader who has gone wants no more.
             if writeln!(std::io::stdout().lock(), "{}", line(session.form, event)?).is_err() {
                 return Ok(());
@@ -58,6 +70,32 @@ async fn follow(session: &Session, after: Option<i64>) -> anyhow::Result<()> {
         }
         if events.is_empty() {
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Feed<'_> {
+    /// What comes next, possibly nothing yet. A service that is away is waited for; one that refuses is not.
+    async fn next(&mut self) -> anyhow::Result<Vec<Value>> {
+        let mut failures = 0;
+        loop {
+            let answer = self.session.client.list(&format!("events?after={}&limit=200", self.seq)).await;
+            match answer {
+                Err(error) if self.was_there && client::passes(&error) => {
+                    if failures == 0 {
+                        say::aside(&format!("reconnecting, to go on behind event {}: {error}", self.seq));
+                    }
+                    failures += 1;
+                    tokio::time::sleep(AWAY.wait(failures)).await;
+                }
+                answer => {
+                    if failures > 0 && answer.is_ok() {
+                        say::aside(&format!("connected again, going on behind event {}", self.seq));
+                    }
+                    self.was_there = true;
+                    return answer;
+                }
+            }
         }
     }
 }

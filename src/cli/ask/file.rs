@@ -68,7 +68,7 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
 
 async fn newest(session: &Session, report: &str) -> anyhow::Result<String> {
     let id = session.id(&REPORT, report).await?;
-    let newest: Vec<Value> = session.client.all(&format!("{}?report_id={id}", FILE.path), 1).await?;
+    let newest: Vec<Value> = session.client.newest(&format!("{}?report_id={id}", FILE.path), 1).await?;
     match newest.first().and_then(|file| file["id"].as_str()) {
         Some(id) => Ok(id.to_owned()),
         None => bail!("the report \"{report}\" has no file yet"),

@@ -102,7 +102,7 @@ impl Owner {
         if let Some(account) = &self.account {
             return session.id(&ACCOUNT, account).await;
         }
-        let accounts: Vec<Value> = session.client.all(ACCOUNT.path, 2).await?;
+        let accounts: Vec<Value> = session.client.newest(ACCOUNT.path, 2).await?;
         match accounts.as_slice() {
             [one] => Ok(one["id"].as_str().unwrap_or_default().to_owned()),
             [] => bail!("there is no account; make one with `tidings account add`"),

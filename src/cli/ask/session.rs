@@ -1,6 +1,7 @@
 //! What all commands that ask have in common: the way to the service, finding by name or id, and showing.
 
 use anyhow::bail;
+use reqwest::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -8,12 +9,9 @@ use uuid::Uuid;
 use super::kind::{ACCOUNT, Kind, REPORT};
 use super::name::{Candidate, Found, found};
 use super::show::Form;
-use crate::cli::client::Client;
+use crate::cli::client::{Client, refused};
 use crate::cli::{given, reference, say};
 use crate::config::GivenReach;
-
-/// No list that is searched for a name is longer.
-const MOST: usize = 20_000;
 
 /// A command with the way to the service.
 #[derive(clap::Args)]
@@ -53,7 +51,7 @@ pub(in crate::cli) struct Numbered {
 #[derive(clap::Args)]
 pub(in crate::cli) struct Most {
     /// How many at most, newest first
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     limit: u16,
 }
 
@@ -96,7 +94,7 @@ impl Session {
     ) -> anyhow::Result<()> {
         let given = filters.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
-        let items: Vec<Value> = self.client.all(&format!("{path}?{query}"), usize::from(most.limit)).await?;
+        let items: Vec<Value> = self.client.newest(&format!("{path}?{query}"), usize::from(most.limit)).await?;
         self.items(kind, &items)
     }
 
@@ -112,8 +110,11 @@ impl Session {
 
     /// What is called so. Reports are found as `Account/Report`, too.
     pub(super) async fn find(&self, kind: &Kind, text: &str) -> anyhow::Result<Value> {
+        if let Some(one) = self.with_id(kind, text).await? {
+            return Ok(one);
+        }
         let accounts = if kind.word == REPORT.word { self.accounts().await? } else { Vec::new() };
-        let all: Vec<Value> = self.client.all(kind.path, MOST).await?;
+        let all: Vec<Value> = self.client.all(kind.path).await?;
         let account = |one: &Value| accounts.iter().find(|(id, _)| one["account_id"] == id.as_str());
         let all = all.into_iter().map(|is| Candidate { account: account(&is).map(|(_, name)| name.clone()), is });
         match found(all.collect(), text) {
@@ -125,16 +126,27 @@ impl Session {
         }
     }
 
+    /// What has this id, if it is one. A name may look like an id, and of some kinds one alone can't be asked for.
+    async fn with_id(&self, kind: &Kind, text: &str) -> anyhow::Result<Option<Value>> {
+        let Ok(id) = text.trim().parse::<Uuid>() else { return Ok(None) };
+        match self.client.get(&format!("{}/{id}", kind.path)).await {
+            Err(error) if matches!(refused(&error), Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)) => {
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
+    }
+
     /// The ids and names of all accounts.
     pub(super) async fn accounts(&self) -> anyhow::Result<Vec<(String, String)>> {
-        let accounts: Vec<Value> = self.client.all(ACCOUNT.path, MOST).await?;
+        let accounts: Vec<Value> = self.client.all(ACCOUNT.path).await?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(accounts.iter().map(|account| (text(&account["id"]), text(&account["name"]))).collect())
     }
 
     /// All in the list at `path`, which is an account's.
     pub(super) async fn of_account(&self, path: &str, account: &str) -> anyhow::Result<Vec<Candidate>> {
-        let all: Vec<Value> = self.client.all(path, MOST).await?;
+        let all: Vec<Value> = self.client.all(path).await?;
         Ok(all.into_iter().map(|is| Candidate { account: Some(account.to_owned()), is }).collect())
     }
 

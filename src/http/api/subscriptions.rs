@@ -69,6 +69,9 @@ struct SubscriptionInput {
     #[serde(default, deserialize_with = "or_null")]
     #[schema(value_type = Option<FirstRows>)]
     first_rows: Option<Option<FirstRows>>,
+    /// Of one to be made: whether it is refused where another subscription has its name. Two that are asked for in this way
+    /// at once never have the same.
+    unique_name: Option<bool>,
 }
 
 /// The endpoint, as far as it may be shown.
@@ -140,6 +143,9 @@ async fn create(
 ) -> Result<(StatusCode, Json<SubscriptionView>), ApiError> {
     let checked = checked(&app, input).await?;
     let mut tx = app.pool.begin().await?;
+    if subscribe::is_taken(&mut tx, &checked).await? {
+        return Err(ApiError::field("name", "is taken by another subscription"));
+    }
     let (id, secret) = subscribe::create(&mut tx, &app.clock, &app.keyring, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "subscription.create", &id.to_string()).await?;
     tx.commit().await?;
@@ -171,6 +177,7 @@ async fn checked(app: &App, input: SubscriptionInput) -> Result<subscribe::Check
         report_ids: input.report_ids.flatten(),
         owner: input.owner.flatten(),
         first_rows: input.first_rows.flatten().unwrap_or(FirstRows::Off),
+        unique_name: input.unique_name.unwrap_or(false),
     };
     reports_exist(app, draft.report_ids.as_deref()).await?;
     match (draft.check(&app.guard), endpoint.channel) {
@@ -264,6 +271,7 @@ async fn changed(
 ) -> Result<(Terms, Option<Endpoint>), ApiError> {
     reports_exist(app, input.report_ids.iter().flatten().next().map(Vec::as_slice)).await?;
     let mut errors = FieldErrors::default();
+    errors.expect(input.unique_name.is_none(), "unique_name", "goes with one that is to be made");
     let endpoint = input.endpoint.and_then(|input| changed_endpoint(app, &mut errors, old.channel, input));
     let words = |kinds: &Vec<Kind>| kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
     let terms = subscribe::check_terms(
@@ -291,6 +299,7 @@ fn changed_endpoint(app: &App, errors: &mut FieldErrors, channel: Channel, input
         report_ids: None,
         owner: None,
         first_rows: FirstRows::Off,
+        unique_name: false,
     };
     match draft.check(&app.guard) {
         Ok(checked) => Some(checked.into_endpoint()),

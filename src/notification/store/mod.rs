@@ -72,6 +72,18 @@ fn bare(ids: Option<&Vec<ReportId>>) -> Option<Vec<Uuid>> {
     ids.map(|ids| ids.iter().map(|id| id.0).collect())
 }
 
+/// Whether a subscription has this name; locks the name, as there may be none to be locked.
+pub(super) async fn is_taken(conn: &mut PgConnection, name: &str) -> Stored<bool> {
+    let lock = format!("subscriptions:name:{name}");
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", lock).execute(&mut *conn).await?;
+    // A statement of its own: it sees what was made before the lock was had.
+    let taken = sqlx::query_scalar!(
+        "select exists (select 1 from subscriptions where name = $1 and removed_at is null) as \"taken!\"",
+        name
+    );
+    Ok(taken.fetch_one(conn).await?)
+}
+
 pub(super) async fn insert_subscription(
     conn: &mut PgConnection,
     clock: &Clock,

@@ -86,6 +86,36 @@ async fn a_report_that_is_refused_is_tried_again_by_every_run_and_told_as_long_a
     assert_eq!(desk.apply(file, &[]).await.out, "Nothing to do: 1 as they shall be.\n");
 }
 
+#[tokio::test]
+async fn a_report_that_is_refused_when_its_query_changes_is_told() {
+    let desk = Desk::new().await;
+    let refuses = Arc::new(AtomicBool::new(false));
+    desk.app.account_through(&refusing(&desk, &refuses).await).await;
+    let file = "\
+queries:
+  - {name: Usage, account: Contoso, query: SELECT Month FROM OfficeUsage}
+reports:
+  - {name: Often, account: Contoso, interval_hours: 24, query: Usage}
+";
+    let made = desk.apply(file, &[]).await;
+    refuses.store(true, Ordering::Relaxed);
+    let changed = file.replace("SELECT Month", "SELECT CustomerName");
+
+    let refused = desk.apply(&changed, &[]).await;
+    refuses.store(false, Ordering::Relaxed);
+    let mended = desk.apply(&changed, &[]).await;
+
+    assert_eq!((made.code, refused.code, mended.code), (Some(0), Some(1), Some(0)), "{}{}", made.err, mended.err);
+    assert!(refused.out.contains("To make 0, to change 1, to remove 0; 1 as they shall be."), "{}", refused.out);
+    assert!(refused.out.contains("changed  query Contoso/Usage"), "{}", refused.out);
+    assert!(
+        refused.err.contains("not all reports were taken") && refused.err.contains("\n  Often: "),
+        "{}",
+        refused.err
+    );
+    assert!(mended.out.contains("report   Often is registered\n"), "{}", mended.out);
+}
+
 /// Somebody between us and the sandbox who takes no report while `refuses`; the sandbox hears nothing of it.
 async fn refusing(desk: &Desk, refuses: &Arc<AtomicBool>) -> Server {
     let (refuses, other) = (refuses.clone(), desk.app.sandbox.url().clone());

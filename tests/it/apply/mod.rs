@@ -1,5 +1,6 @@
 //! `tidings apply`, run as a user runs it, against the service and the sandbox.
 
+mod at_once;
 mod kept;
 mod schema;
 mod told;
@@ -15,7 +16,8 @@ use tempfile::TempDir;
 
 use crate::support::app::{ADMIN_KEY, TestApp};
 use crate::support::command::{Ended, ended, tidings};
-use crate::support::server::{Server, hand_on};
+use crate::support::scene::DAY;
+use crate::support::server::{Server, Taken, hand_on};
 
 const EXAMPLE: &str = include_str!("../../../deploy/tidings.example.yaml");
 const SECRETS: [(&str, &str); 2] =
@@ -274,12 +276,29 @@ fn drop_report(text: &str, name: &str) -> String {
 #[tokio::test]
 async fn a_token_that_was_rotated_is_not_overwritten_by_the_first_one_and_a_new_secret_is_noticed() {
     let desk = Desk::new().await;
-    desk.apply(&desk.example(), &[]).await;
+    let sandbox = desk.app.sandbox.url().clone();
+    let between = Server::before(sandbox.clone(), |_, answer| answer).await;
+    let example =
+        desk.example().replace(sandbox.as_str().trim_end_matches('/'), between.url.as_str().trim_end_matches('/'));
+    desk.apply(&example, &[]).await;
+    let accounts = desk.app.list("/accounts").await;
+    let contoso = accounts.iter().find(|account| account["name"] == "Contoso").unwrap()["id"].as_str().unwrap();
+    let sign_in_later = || async {
+        desk.app.after(DAY).await;
+        desk.app.post(&format!("/accounts/{contoso}/verify"), json!({})).await;
+        let signed_in = between.taken().into_iter().filter(Taken::signs_in);
+        signed_in.filter_map(|taken| taken.field("refresh_token")).collect::<Vec<_>>()
+    };
 
-    let same = desk.apply(&desk.example(), &[]).await;
+    let before = sign_in_later().await;
+    let same = desk.apply(&example, &[]).await;
+    let after = sign_in_later().await;
     let newer = [SECRETS[0], ("CONTOSO_REFRESH_TOKEN", "another-refresh-token")];
-    let other = desk.apply_with(&desk.example(), &["--dry-run"], &newer).await;
+    let other = desk.apply_with(&example, &["--dry-run"], &newer).await;
 
+    let is_given = |token: &String| token == SECRETS[1].1;
+    assert!(is_given(&before[0]) && !is_given(before.last().unwrap()), "it was not rotated: {before:?}");
+    assert!(after.len() > before.len() && !after[1..].iter().any(is_given), "it was overwritten: {after:?}");
     assert!(same.out.starts_with("Nothing to do"), "{}", same.out);
     assert!(other.out.contains("~  account      Contoso\n      refresh_token: (secret) → (secret)"), "{}", other.out);
     assert!(!other.out.contains("another-refresh-token"));

@@ -1,5 +1,6 @@
 //! The commands that ask a running service, run as a user runs them.
 
+mod away;
 mod told;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -241,30 +242,24 @@ async fn reports_that_exist_at_the_api_are_listed_and_taken_over() {
 }
 
 #[tokio::test]
-async fn what_is_asked_again_after_a_lost_answer_is_done_once() {
+async fn what_has_the_id_that_is_given_is_asked_for_alone() {
     let app = TestApp::start().await;
-    let (lost, other) = (std::sync::Arc::new(AtomicUsize::new(0)), app.url.clone());
-    let between = Server::start(move |taken| {
-        let (lost, other) = (lost.clone(), other.clone());
-        async move {
-            let (status, body) = crate::support::server::hand_on(&other, &taken).await;
-            let first = taken.method == Method::POST && lost.fetch_add(1, Ordering::SeqCst) == 0;
-            let body = if first {
-                Body::from_stream(futures_util::stream::once(async { Err::<String, _>("cut") }))
-            } else {
-                body.into()
-            };
-            Response::builder().status(status).body(body).unwrap()
-        }
-    })
-    .await;
+    let report = app.registered().await;
+    let like_an_id = "019b0000-0000-7000-8000-000000000000";
+    let ann = json!({ "name": like_an_id, "endpoint": { "channel": "email", "to": "a@example.com" } });
+    let subscription = app.post("/subscriptions", ann).await;
+    let key = app.post("/keys", json!({ "name": "Loader", "scopes": ["read"] })).await;
+    let between = Server::before(app.url.clone(), |_, answer| answer).await;
 
-    let mut add =
-        command(between.url.as_str(), &["subscription", "add", "Ann", "--channel", "email", "--to", "a@example.com"]);
-    let ended = ended(&mut add).await;
+    let shown = ended(&mut command(between.url.as_str(), &["report", "show", &report, "--json"])).await;
+    let asked_for: Vec<String> = between.taken().iter().map(|taken| taken.uri.path().to_owned()).collect();
+    let by_name = asked(&app, &["subscription", "show", like_an_id, "--json"]).await;
+    asked(&app, &["key", "remove", key["id"].as_str().unwrap()]).await;
 
-    assert_eq!(ended.code, Some(0), "{}", ended.err);
-    assert_eq!(app.list("/subscriptions").await.len(), 1);
+    assert_eq!(serde_json::from_str::<Value>(&shown.out).unwrap()["id"], report.as_str(), "{}", shown.err);
+    assert_eq!(asked_for, ["/api/v1/status".to_owned(), format!("/api/v1/reports/{report}")]);
+    assert_eq!(serde_json::from_str::<Value>(&by_name).unwrap()["id"], subscription["id"]);
+    assert!(app.list("/keys").await.iter().all(|one| one["id"] != key["id"]));
 }
 
 #[tokio::test]

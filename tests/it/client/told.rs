@@ -2,11 +2,12 @@
 
 use axum::body::Body;
 use axum::http::Response;
+use serde_json::{Value, json};
 
 use super::{ask, asked, command, unauthorized};
 use crate::support::app::{ADMIN_KEY, TestApp};
 use crate::support::command::{ended, tidings};
-use crate::support::server::Server;
+use crate::support::server::{Server, Taken};
 
 #[tokio::test]
 async fn whoever_reaches_no_service_is_told_what_to_do() {
@@ -100,4 +101,40 @@ async fn a_command_that_finds_nothing_to_show_says_so_in_a_sentence() {
     assert_eq!(same, "The account \"Contoso\" has all that was given.\n");
     assert!(checked.contains("`tidings execution list --report \"Daily usage\"`"), "{checked}");
     assert!(used.err.contains("the query is used by \"Daily usage\" (registered)"), "{}", used.err);
+}
+
+/// A service with this many accounts, all of other names.
+async fn crowded(accounts: usize) -> Server {
+    let answer = move |taken: &Taken| {
+        let field = |name| {
+            let mut fields = url::form_urlencoded::parse(taken.uri.query().unwrap_or_default().as_bytes());
+            fields.find(|(known, _)| known == name).map_or(0, |(_, value)| value.parse::<usize>().unwrap())
+        };
+        let (from, to) = (field("cursor"), accounts.min(field("cursor") + field("limit")));
+        let items: Vec<Value> = (from..to).map(|n| json!({ "id": n.to_string(), "name": format!("A{n}") })).collect();
+        json!({ "items": items, "next_cursor": (to < accounts).then(|| to.to_string()) })
+    };
+    Server::start(move |taken| async move {
+        match taken.header("authorization") {
+            "" => unauthorized(),
+            _ => Response::new(Body::from(answer(&taken).to_string())),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_list_too_long_to_be_looked_through_is_told_and_not_cut_off() {
+    let (whole, longer) = (crowded(20_000).await, crowded(20_001).await);
+    let show = |url: &url::Url| command(url.as_str(), &["account", "show", "A19999"]);
+
+    let found = ended(&mut show(&whole.url)).await;
+    let cut = ended(&mut show(&longer.url)).await;
+    let newest = ended(&mut command(longer.url.as_str(), &["account", "list", "--limit", "201"])).await;
+
+    assert_eq!((found.code, found.out.as_str()), (Some(0), "name\tA19999\nid\t19999\n"), "{}", found.err);
+    assert_eq!((cut.code, cut.out.as_str()), (Some(1), ""));
+    let told = "there are 20000 or more in /api/v1/accounts, too many to look through: give an id in place of a name";
+    assert!(cut.err.contains(told), "{}", cut.err);
+    assert_eq!((newest.code, newest.out.lines().count()), (Some(0), 201), "{}", newest.err);
 }
