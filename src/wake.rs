@@ -1,7 +1,8 @@
 //! Hints that there is work: inside the process at once, across replicas through `NOTIFY` on a connection of its own.
 //!
-//! A hint may be lost or come for nothing; the timer of each step is the guarantee. It is sent after the commit, never
-//! within a transaction (there a `NOTIFY` takes a lock on the whole cluster), and at most twenty times a second.
+//! A hint may be lost or come for nothing; the timer of each step is the guarantee. It is sent after the commit and at most
+//! twenty times a second, as within a transaction a `NOTIFY` takes a lock on the whole cluster. Only the trigger of the table
+//! `callbacks` sends one in its transaction: when a call makes a check due that was not.
 
 use std::sync::Arc;
 use std::time::Duration;

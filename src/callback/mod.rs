@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
+use serde_json::value::RawValue;
 
 use crate::id::{CallbackId, ReportId};
 
@@ -47,14 +48,22 @@ pub struct Call {
     pub path: String,
     /// The query string.
     pub query: Option<String>,
-    /// Names and values, as a list in JSON; bytes that are no text are escaped.
-    pub headers: String,
+    /// Names and values, as a list; bytes that are no text are escaped.
+    pub headers: Box<RawValue>,
     /// At most [`MOST_BODY`] bytes.
     pub body: bytes::Bytes,
     /// Whether there was more.
     pub body_cut: bool,
     /// Who called.
     pub remote_address: Option<String>,
+}
+
+impl Call {
+    /// About so many bytes it takes here and in the database.
+    fn bytes(&self) -> usize {
+        let texts = self.path.len() + self.query.as_ref().map_or(0, String::len) + self.headers.get().len();
+        512 + self.body.len() + texts
+    }
 }
 
 /// What we thought of a call when it came.

@@ -13,7 +13,6 @@ use crate::db::Stored;
 use crate::db::batch::{Batch, NotWritten};
 use crate::id::{CallbackId, ReportId};
 use crate::report::address::Addresses;
-use crate::wake::{Topic, Wake};
 
 /// Two writers: one commits while the other gathers.
 const WRITERS: usize = 2;
@@ -30,20 +29,14 @@ pub struct Door {
 
 impl Door {
     /// Opens the door: two writers stand ready.
-    pub fn open(pool: PgPool, clock: Clock, wake: Wake, addresses: Addresses, settings: &Settings) -> Self {
+    pub fn open(pool: PgPool, clock: Clock, addresses: Addresses, settings: &Settings) -> Self {
         let kept = Kept { pool, idle: Arc::default() };
         let write = move |calls: Vec<Call>| {
-            let (kept, clock, wake) = (kept.clone(), clock.clone(), wake.clone());
+            let (kept, clock) = (kept.clone(), clock.clone());
             async move {
                 let written = tokio::time::timeout(COMMIT_TIMEOUT, kept.write(&clock, &calls)).await;
                 match written {
-                    Ok(Ok((ids, is_news))) => {
-                        // A check that was due already has been hinted at, or the one under way is followed by another.
-                        if is_news {
-                            wake.hint(Topic::Checks);
-                        }
-                        Some(ids)
-                    }
+                    Ok(Ok(ids)) => Some(ids),
                     Ok(Err(error)) => {
                         tracing::error!(%error, calls = calls.len(), "failed to record callbacks");
                         None
@@ -71,8 +64,7 @@ impl Door {
 
     /// Records a call, with others that come at the same time. When this returns an id, it is durable.
     pub async fn record(&self, call: Call) -> Result<CallbackId, NotWritten> {
-        let bytes =
-            512 + call.body.len() + call.headers.len() + call.path.len() + call.query.as_ref().map_or(0, String::len);
+        let bytes = call.bytes();
         self.batch.write(call, bytes).await
     }
 }
@@ -86,20 +78,20 @@ struct Kept {
 }
 
 impl Kept {
-    /// Writes calls in one statement; tells their ids, and whether a check became due that was not.
-    async fn write(&self, clock: &Clock, calls: &[Call]) -> Stored<(Vec<CallbackId>, bool)> {
+    /// Writes calls in one statement and tells their ids.
+    async fn write(&self, clock: &Clock, calls: &[Call]) -> Stored<Vec<CallbackId>> {
         let ids: Vec<CallbackId> = calls.iter().map(|_| clock.new_id()).collect();
         let kept = self.idle().pop();
         if let Some(kept) = kept {
             match self.write_with(kept, &ids, calls, clock).await {
-                Ok(is_news) => return Ok((ids, is_news)),
+                Ok(()) => return Ok(ids),
                 // The database may have been started anew since: what is kept is worth nothing then.
                 Err(_) => self.idle().clear(),
             }
         }
         let fresh = self.pool.acquire().await?.detach();
-        let is_news = self.write_with(fresh, &ids, calls, clock).await?;
-        Ok((ids, is_news))
+        self.write_with(fresh, &ids, calls, clock).await?;
+        Ok(ids)
     }
 
     async fn write_with(
@@ -108,10 +100,10 @@ impl Kept {
         ids: &[CallbackId],
         calls: &[Call],
         clock: &Clock,
-    ) -> Stored<bool> {
-        let is_news = store::insert(&mut conn, ids, calls, clock.now()).await?;
+    ) -> Stored<()> {
+        store::insert(&mut conn, ids, calls, clock.now()).await?;
         self.idle().push(conn);
-        Ok(is_news)
+        Ok(())
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {

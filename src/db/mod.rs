@@ -4,6 +4,7 @@
 //! of each stage take a connection, so that the caller owns the transaction.
 
 pub mod batch;
+pub mod copy;
 pub mod embedded;
 pub mod lease;
 pub mod prune;

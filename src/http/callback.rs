@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::source;
 use crate::app::App;
@@ -125,9 +126,9 @@ fn joined(before: Bytes, chunk: Bytes) -> Bytes {
     all.freeze()
 }
 
-fn headers(headers: &HeaderMap, token: &str) -> String {
+fn headers(headers: &HeaderMap, token: &str) -> Box<RawValue> {
     let all: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), shown(value, token))).collect();
-    serde_json::to_string(&all).expect("texts can be written as JSON")
+    to_raw_value(&all).expect("texts can be written as JSON")
 }
 
 fn shown<'a>(value: &'a HeaderValue, token: &str) -> Cow<'a, str> {

@@ -23,9 +23,11 @@ use tidings::report;
 use tidings::report::limits::Quotas;
 use tidings::secret::{Keyring, Secret};
 use tidings::wake::Topic;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::support::database::{TestDatabase, fresh};
+use crate::support::scene::until;
 
 const KEY: &str = "an-admin-key-of-the-settings";
 const HOOK: &str = "https://hooks.slack.com/services/T0/B0/hook-token";
@@ -173,7 +175,7 @@ impl Place {
             method: "POST".into(),
             path: path.into(),
             query: None,
-            headers: "[]".into(),
+            headers: serde_json::value::to_raw_value(&[(); 0]).unwrap(),
             body: bytes::Bytes::new(),
             body_cut: false,
             remote_address: Some("203.0.113.9".into()),
@@ -506,6 +508,13 @@ async fn an_open_page_hears_of_a_change() {
     let (_, rest) = page.split_once("data-live=\"").unwrap();
     let path = rest.split('"').next().unwrap();
     let request = Request::get(path).header(COOKIE, &place.cookie).body(Body::empty()).unwrap();
+    tokio::spawn(place.app.wake.clone().relay(place.app.pool.clone(), CancellationToken::new()));
+    until("it hears the database", || async {
+        let listening =
+            "select count(*) > 0 from pg_stat_activity where datname = current_database() and query ilike 'listen%'";
+        sqlx::query_scalar(listening).fetch_one(&place.app.pool).await.unwrap()
+    })
+    .await;
     let mut events = place.router.clone().oneshot(request).await.unwrap().into_body().into_data_stream();
 
     let quiet = tokio::time::timeout(Duration::from_millis(500), events.next()).await;

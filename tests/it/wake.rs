@@ -6,7 +6,9 @@ use sqlx::PgPool;
 use tidings::wake::{Topic, Wake};
 use tokio_util::sync::CancellationToken;
 
+use crate::support::app::TestApp;
 use crate::support::database::{TestDatabase, fresh};
+use crate::support::scene::client;
 
 /// The timers look once a second.
 const TIMER: Duration = Duration::from_secs(1);
@@ -84,5 +86,36 @@ async fn a_thousand_hints_are_a_few_messages_and_no_echo() {
     // At most one each 50 ms, and what is heard from elsewhere is not passed on.
     let most = began.elapsed().as_millis() / 50 + 1;
     assert!(heard >= 1 && heard <= most, "{heard} of at most {most}");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_call_that_makes_a_check_due_wakes_every_replica_and_those_that_it_covers_anyway_touch_nothing() {
+    let (it, stop) = (TestApp::start().await, CancellationToken::new());
+    it.told().await;
+    let (here, there) = (replica(&it.database, &stop).await, replica(&it.database, &stop).await);
+    both_listen(&here, &there).await;
+    let call = || async {
+        let mut ears = (here.ear(), there.ear());
+        assert_eq!(client().post(it.callback_address()).send().await.unwrap().status(), 200);
+        tokio::time::timeout(TIMER, async {
+            tokio::join!(ears.0.hear(&[Topic::Checks]), ears.1.hear(&[Topic::Checks]))
+        })
+        .await
+        .is_ok()
+    };
+    let counted = || it.number("select calls from checks");
+
+    let before = counted().await;
+    assert!(call().await, "the first makes it due");
+    assert!(!call().await, "it is due");
+    assert_eq!(counted().await, before + 1);
+    let check = it.app.discover.claim(1).await.unwrap().pop().unwrap();
+    assert!(!call().await, "the check under way is followed by another");
+    assert!(!call().await);
+    assert_eq!(counted().await, before + 2);
+    it.app.discover.perform(check).await.unwrap();
+
+    assert_eq!(it.app.discover.claim(1).await.unwrap().len(), 1, "and it follows at once");
     stop.cancel();
 }

@@ -130,7 +130,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
                for update of checks skip locked
            )
            update checks
-           set lease = lease + 1, lease_until = $2
+           set lease = lease + 1, lease_until = $2, claimed_calls = calls
            from due
            where checks.report_id = due.report_id
            returning checks.report_id as "report_id: _", due.remote_id, due.account_id as "account_id: _",

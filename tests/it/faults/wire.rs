@@ -1,7 +1,7 @@
 //! Reads the protocol of Postgres from the side, and sees what is about to be committed.
 //!
 //! A commit is a `COMMIT` whose transaction wrote something, or a statement that writes outside of one: that commits when
-//! its `Sync` is answered. A claim that found nothing writes nothing, so what claims counts by its answer only.
+//! its `Sync`, or the end of its `COPY`, is answered. A claim that found nothing writes nothing, so what claims counts by its answer only.
 
 use std::collections::HashMap;
 
@@ -67,7 +67,7 @@ impl Session {
             }
             b'B' => self.bound = self.statements.get(&text(text(body).1).0).cloned().unwrap_or_default(),
             b'E' => self.executed.push(self.bound.clone()),
-            b'S' if !self.in_transaction => return self.commit(),
+            b'S' | b'c' if !self.in_transaction => return self.commit(),
             b'Q' => match text(body).0.trim().to_lowercase().as_str() {
                 "begin" => {
                     self.in_transaction = true;
@@ -81,6 +81,7 @@ impl Session {
                     self.in_transaction = false;
                     self.executed.clear();
                 }
+                copy if copy.starts_with("copy ") => self.executed.push(copy.to_owned()),
                 _ => {}
             },
             _ => {}
@@ -104,7 +105,9 @@ pub(super) fn tells_of_rows(frame: &Frame) -> bool {
 fn writes(sql: &str, table: &str) -> bool {
     let words: Vec<&str> = sql.split_whitespace().collect();
     words.windows(3).any(|words| match words {
-        ["insert", "into", name] | ["delete", "from", name] | ["update", name, "set"] => *name == table,
+        ["insert", "into", name] | ["delete", "from", name] | ["update", name, "set"] | ["copy", name, _] => {
+            *name == table
+        }
         _ => false,
     })
 }
@@ -143,6 +146,9 @@ fn the_reader_of_the_protocol_sees_what_is_committed_and_what_is_only_looked_for
         run("update checks\n set due_at = $1 where report_id = $2"),
         Some(Commit { stage: "check", is_claim: false })
     );
+    assert_eq!(session.sent(&frame(b'Q', &["COPY callbacks (id) from stdin"])), None);
+    assert_eq!(session.sent(&frame(b'd', &["1"])), None);
+    assert_eq!(session.sent(&frame(b'c', &[])), Some(Commit { stage: "callback", is_claim: false }));
     session.sent(&frame(b'Q', &["BEGIN"]));
     let mut run = |sql: &str| {
         session.sent(&frame(b'P', &["s", sql]));

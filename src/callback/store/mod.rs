@@ -1,13 +1,14 @@
 //! The table `callbacks`.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+mod insert;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Call, Callback, Verdict, escaped};
+pub(super) use insert::insert;
+
+use super::{Callback, Verdict};
 use crate::db::Stored;
 use crate::db::prune::{self, Step};
 use crate::id::{CallbackId, ReportId};
@@ -19,65 +20,6 @@ impl Verdict {
             Self::UnknownReport => "unknown_report",
         }
     }
-}
-
-/// Adds calls under these ids and makes the checks of their reports due, all in one statement, and so in one transaction of
-/// one round trip. Tells whether a check became due that was not.
-pub(super) async fn insert(
-    conn: &mut PgConnection,
-    ids: &[CallbackId],
-    calls: &[Call],
-    now: DateTime<Utc>,
-) -> Stored<bool> {
-    let per_report = per_report(calls);
-    let (reports, counts): (Vec<Uuid>, Vec<i64>) = per_report.into_iter().unzip();
-    let texts = |of: fn(&Call) -> &str| calls.iter().map(of).collect::<Vec<&str>>();
-    let paths: Vec<Cow<'_, str>> = calls.iter().map(|call| escaped(call.path.as_bytes()).0).collect();
-    let (bodies, body_escaped): (Vec<Cow<'_, str>>, Vec<bool>) = calls.iter().map(|call| escaped(&call.body)).unzip();
-    // The count of what was inserted is asked for, so that the locks of the checks are taken last. An array that is selected
-    // looks equally long in every plan: else Postgres would make a new plan for each batch, which takes longer than the rest.
-    let is_news = sqlx::query_scalar!(
-        r#"with inserted as (
-               insert into callbacks
-                   (id, received_at, report_id, verdict, method, path, query, headers, body, body_escaped, body_cut,
-                    remote_address)
-               select id, $2, new.report_id, case when checks.report_id is null then $13 else $14 end, method, path, query,
-                   headers::jsonb, body, body_escaped, body_cut, remote_address
-               from unnest((select $1::uuid[]), (select $3::uuid[]), (select $4::text[]), (select $5::text[]),
-                       (select $6::text[]), (select $7::text[]), (select $8::text[]), (select $9::bool[]),
-                       (select $10::bool[]), (select $11::text[]))
-                   as new (id, report_id, method, path, query, headers, body, body_escaped, body_cut, remote_address)
-               left join checks on checks.report_id = new.report_id
-               returning 1
-           )
-           select checks_called($12, $15, $2) as "is_news!" from (select count(*) from inserted) as all_inserted"#,
-        ids as &[CallbackId],
-        now,
-        &calls.iter().map(|call| call.report_id.0).collect::<Vec<_>>(),
-        &texts(|call| &call.method) as &[&str],
-        &paths as &[Cow<'_, str>],
-        &calls.iter().map(|call| call.query.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
-        &texts(|call| &call.headers) as &[&str],
-        &bodies as &[Cow<'_, str>],
-        &body_escaped,
-        &calls.iter().map(|call| call.body_cut).collect::<Vec<_>>(),
-        &calls.iter().map(|call| call.remote_address.as_deref()).collect::<Vec<_>>() as &[Option<&str>],
-        &reports,
-        Verdict::UnknownReport.as_str(),
-        Verdict::Accepted.as_str(),
-        &counts,
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(is_news)
-}
-
-fn per_report(calls: &[Call]) -> BTreeMap<Uuid, i64> {
-    let mut counts = BTreeMap::new();
-    for call in calls {
-        *counts.entry(call.report_id.0).or_default() += 1;
-    }
-    counts
 }
 
 struct Row {
