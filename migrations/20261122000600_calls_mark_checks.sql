@@ -1,12 +1,13 @@
 -- A call makes the check of its report due, however it was written: so that many calls can be copied in. Owner: src/callback.
 
-alter table checks add column claimed_calls bigint not null default 0;
-comment on column checks.claimed_calls is 'How many calls there were when the check was last claimed: so many it covers at least.';
+alter table checks add column claimed_calls bigint not null default 0, add column claimed_lease bigint not null default -1;
+comment on column checks.claimed_calls is 'How many calls there were when the check was claimed: so many it covers at least.';
+comment on column checks.claimed_lease is 'The lease that claimed_calls is of. An old replica beside a new one claims without noting either.';
 
 create function asks_after(checks, at timestamptz) returns boolean language sql stable as $$
     select coalesce($1.expected_since > at - interval '1 minute', false) and case
         when $1.lease_until is null then coalesce($1.due_at <= at, false) and $1.calls > $1.done_calls
-        else $1.calls > $1.claimed_calls
+        else $1.claimed_lease = $1.lease and $1.calls > $1.claimed_calls
     end
 $$;
 comment on function asks_after is
@@ -60,4 +61,5 @@ $$;
 create trigger mark_checks_called after insert on callbacks
     referencing new table as came for each statement execute function mark_checks_called();
 
-drop function checks_called;
+comment on function checks_called is
+    'For an old replica beside a new one, which counts its calls by it once more than the trigger does. Nothing else uses it.';

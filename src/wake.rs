@@ -2,7 +2,8 @@
 //!
 //! A hint may be lost or come for nothing; the timer of each step is the guarantee. It is sent after the commit and at most
 //! twenty times a second, as within a transaction a `NOTIFY` takes a lock on the whole cluster. Only the trigger of the table
-//! `callbacks` sends one in its transaction: when a call makes a check due that was not.
+//! `callbacks` sends one in its transaction, when a call makes a check due that was not; it comes to this process too by the
+//! connection that listens, and by the timer where that is cut.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -46,7 +46,14 @@ pub(super) async fn metrics(State(app): State<App>) -> Response {
     let mut text = app.metrics.as_ref().map(metrics_exporter_prometheus::PrometheusHandle::render).unwrap_or_default();
     let now = app.clock.now();
     let asked = async { Lag::read(&mut *app.pool.acquire().await?, now, MOST_COUNTED).await };
-    let lag = tokio::time::timeout(PATIENCE, asked).await.ok().and_then(Result::ok);
+    let lag = match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(lag)) => Some(lag),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "failed to read how far behind the stages are");
+            None
+        }
+        Err(_) => None,
+    };
     text.push_str("# HELP tidings_database_up Whether the database answers.\n# TYPE tidings_database_up gauge\n");
     text.push_str(if lag.is_some() { "tidings_database_up 1\n" } else { "tidings_database_up 0\n" });
     text.extend(lag.map(|lag| lag.render(now)));

@@ -40,6 +40,11 @@ impl Difference {
         self.field == "state" && (self.theirs == DELETED || self.theirs == INACTIVE)
     }
 
+    /// Whether the report is not there any more.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.field == "state" && self.theirs == DELETED
+    }
+
     /// Whether what mends it needs a start that is hours ahead.
     pub(super) fn needs_a_start(&self) -> bool {
         self.field != "state" || self.needs_a_new_one()

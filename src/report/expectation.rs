@@ -16,17 +16,20 @@ use crate::event::{self, About, Fact, Kind};
 use crate::id::{ExecutionId, FileId, ReportId};
 
 const BATCH: i64 = 100;
+/// What is left then is told when the watch comes round again.
+const MOST_BATCHES: usize = 1000;
 
 /// Tells of reports that are late, a batch in each transaction. Returns how many.
 pub async fn tell_late(pool: &PgPool, clock: &Clock) -> Stored<usize> {
     let mut told = 0;
-    loop {
+    for _ in 0..MOST_BATCHES {
         let batch = tell_some(pool, clock).await?;
         told += batch;
         if batch < usize::try_from(BATCH).unwrap_or(usize::MAX) {
-            return Ok(told);
+            break;
         }
     }
+    Ok(told)
 }
 
 /// Notes that a file of a report was stored: computes the next expectation and tells if the report had been late. In the

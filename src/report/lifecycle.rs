@@ -108,6 +108,7 @@ pub(super) async fn replace(
             return delete(step, claim, report, remote).await;
         }
         Closing::Open => Some("a run of it is still to be fetched before it is made anew"),
+        // Answered in a moment; whoever waits for what comes of it waits for that.
         Closing::Asked => None,
     };
     Ok(settle::later(&mut conn, claim, why, now + NEXT_LOOK, false).await?)

@@ -464,8 +464,12 @@ async fn what_cannot_be_told_late_is_not_taken_for_a_database_that_was_away() {
     .await;
     it.sql("create trigger look after update of expected_since on checks for each statement execute function look()")
         .await;
-    it.sql("create function refuse() returns trigger language plpgsql as $$ begin raise exception 'a bad row'; end $$")
-        .await;
+    it.sql("create sequence refusals").await;
+    it.sql(
+        "create function refuse() returns trigger language plpgsql as
+         $$ begin perform nextval('refusals'); raise exception 'a bad row'; end $$",
+    )
+    .await;
     it.sql("create trigger refuse before update of late_since on reports for each statement execute function refuse()")
         .await;
     it.sql("insert into sign_in_links values ('\\x00', '2026-01-01T00:00:00Z')").await;
@@ -473,6 +477,8 @@ async fn what_cannot_be_told_late_is_not_taken_for_a_database_that_was_away() {
     let _worker = run_worker(&it.app);
 
     until("the rest was done", || async { it.number("select count(*) from sign_in_links").await == 0 }).await;
+    // A sequence keeps its value though the transaction was refused.
+    until("it was refused", || async { it.number("select count(*) from refusals where is_called").await == 1 }).await;
     assert_eq!(it.number("select count(*) from looks").await, 1);
 }
 

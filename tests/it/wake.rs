@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
+use tidings::sandbox::Fault;
 use tidings::wake::{Topic, Wake};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::app::TestApp;
 use crate::support::database::{TestDatabase, fresh};
-use crate::support::scene::client;
+use crate::support::scene::{HOUR, client};
 
 /// The timers look once a second.
 const TIMER: Duration = Duration::from_secs(1);
@@ -118,4 +119,37 @@ async fn a_call_that_makes_a_check_due_wakes_every_replica_and_those_that_it_cov
 
     assert_eq!(it.app.discover.claim(1).await.unwrap().len(), 1, "and it follows at once");
     stop.cancel();
+}
+
+#[tokio::test]
+async fn a_call_that_was_left_alone_is_asked_about_however_the_check_under_way_ends() {
+    let it = TestApp::start().await;
+    it.told().await;
+    let call = || async { assert_eq!(client().post(it.callback_address()).send().await.unwrap().status(), 200) };
+    let claim = || async { it.app.discover.claim(1).await.unwrap().pop() };
+    let left_alone = || async {
+        call().await;
+        let counted = it.number("select calls from checks").await;
+        call().await;
+        assert_eq!(it.number("select calls from checks").await, counted);
+    };
+    call().await;
+
+    let given_back = claim().await.unwrap();
+    left_alone().await;
+    it.app.discover.release(given_back).await.unwrap();
+    let forgotten = claim().await.unwrap();
+    left_alone().await;
+    it.after(61).await;
+    let unanswered = claim().await.unwrap();
+    assert!(it.app.discover.perform(forgotten).await.is_err(), "another has it");
+    left_alone().await;
+    it.sandbox.world.fault_rate(Fault::ServerError, 1.0);
+    it.app.discover.perform(unanswered).await.unwrap();
+    it.sandbox.world.clear_faults();
+    assert_eq!(it.number("select count(*) from checks where calls > done_calls").await, 1);
+    it.after(HOUR).await;
+    it.drain().await;
+
+    assert_eq!(it.number("select count(*) from checks where calls > done_calls").await, 0);
 }

@@ -75,9 +75,13 @@ impl Run<'_> {
 /// A name that was free when the plan was made is taken by whoever made the same meanwhile, such as this command run twice.
 fn explained(error: anyhow::Error) -> anyhow::Error {
     match error.downcast_ref::<Failed>() {
-        Some(Failed::Refused(refusal)) if refusal.fields().any(|(field, _)| field == "name") => error.context(
-            "somebody else made it since this run began; the same command run again compares it with the file",
-        ),
+        Some(Failed::Refused(refusal))
+            if refusal.fields().any(|(field, text)| field == "name" && text.contains("taken")) =>
+        {
+            error.context(
+                "somebody else made it since this run began; the same command run again compares it with the file",
+            )
+        }
         _ => error,
     }
 }

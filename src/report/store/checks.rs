@@ -1,11 +1,14 @@
 //! The table `checks`: one narrow row per report, so that a thousand callbacks touch little.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
 use super::super::check::{Check, Outcome};
 use crate::db::{self, LEASE, Stored};
 use crate::id::{AccountId, ReportId};
+
+/// So long the last files of a report that is over are waited for.
+const PATIENCE: TimeDelta = TimeDelta::days(3);
 
 /// Adds the check of a new report: not due before something happens.
 pub(super) async fn insert(conn: &mut PgConnection, id: ReportId) -> Stored<()> {
@@ -51,26 +54,29 @@ pub(in super::super) enum Closing {
 }
 
 /// Whether all that a report made before this was first asked is here. Asked for the first time, it makes a question for
-/// everything due.
+/// everything due. What is not here after three days does not come.
 pub(in super::super) async fn close(conn: &mut PgConnection, id: ReportId, now: DateTime<Utc>) -> Stored<Closing> {
     let begins = sqlx::query!(
-        "update checks set closing_since = $2, closed_at = null where report_id = $1 and closing_since is null",
+        "update checks
+         set closing_since = $2, closed_at = null, due_at = least(due_at, $2), expected_since = $2, tries = 0
+         where report_id = $1 and closing_since is null",
         id.0,
         now
     );
     if begins.execute(&mut *conn).await?.rows_affected() == 1 {
-        expect(conn, id, false, now).await?;
         return Ok(Closing::Asked);
     }
     let stands = sqlx::query!(
-        r#"select closed_at is not null as "is_answered!", exists (
+        r#"select closed_at is not null as "is_answered!", closing_since < $2 as "is_too_long!", exists (
                select from executions where executions.report_id = checks.report_id and state in ('pending', 'ready')
            ) as "is_open!"
            from checks where report_id = $1"#,
-        id.0
+        id.0,
+        now - PATIENCE
     );
     let stands = stands.fetch_one(conn).await?;
     Ok(match (stands.is_answered, stands.is_open) {
+        _ if stands.is_too_long => Closing::Closed,
         (false, _) => Closing::Asked,
         (true, true) => Closing::Open,
         (true, false) => Closing::Closed,
@@ -130,7 +136,7 @@ pub(in super::super) async fn claim(conn: &mut PgConnection, now: DateTime<Utc>,
                for update of checks skip locked
            )
            update checks
-           set lease = lease + 1, lease_until = $2, claimed_calls = calls
+           set lease = lease + 1, lease_until = $2, claimed_lease = lease + 1, claimed_calls = calls
            from due
            where checks.report_id = due.report_id
            returning checks.report_id as "report_id: _", due.remote_id, due.account_id as "account_id: _",

@@ -252,17 +252,25 @@ pub(in super::super) async fn end(conn: &mut PgConnection, read: &Report, now: D
 pub async fn mend(conn: &mut PgConnection, read: &Report, now: DateTime<Utc>) -> Stored<()> {
     let drift = read.drift.as_deref().unwrap_or_default();
     let anew = drift.iter().any(super::super::drift::Difference::needs_a_new_one);
+    // Of one that is not there any more nothing is left to wait for.
+    let is_deleted = drift.iter().any(super::super::drift::Difference::is_deleted);
+    if is_deleted {
+        super::settle::leave(&mut *conn, read.id, now).await?;
+    }
     let result = sqlx::query!(
         "update reports
-         set remake = remake or $3, amend = amend or $4, drift = null, drift_since = null, last_failure = null,
-             state = case when $3 and state = 'registered' then 'draft' else state end,
-             settle_at = $5, settle_tries = 0, updated_at = $5
+         set remake = (remake or $3) and not $6, amend = (amend or $4) and not $6, drift = null, drift_since = null,
+             last_failure = null, state = case when $3 and state = 'registered' then 'draft' else state end,
+             there = case when $6 then 'none' else there end, sent = case when not $6 then sent end,
+             ran = case when $6 then $7 else ran end, settle_at = $5, settle_tries = 0, updated_at = $5
          where id = $1 and updated_at = $2 and settle_at is null",
         read.id.0,
         read.updated_at,
         anew,
         !anew && drift.iter().any(|difference| difference.field != "state"),
-        now
+        now,
+        is_deleted,
+        read.runs(now)
     )
     .execute(conn)
     .await?;
