@@ -123,7 +123,7 @@ impl TokenVersion {
 pub enum State {
     /// Yes.
     Active,
-    /// Not before a person signs in again; its work waits.
+    /// Not before a person signs in again, or it gets a good credential; its work waits.
     SignInRequired,
 }
 
@@ -156,7 +156,7 @@ pub struct Account {
     pub has_password: bool,
     /// Whether it can be used.
     pub state: State,
-    /// Since when a person must sign in.
+    /// Since when it cannot sign in.
     pub sign_in_since: Option<DateTime<Utc>>,
     /// What went wrong last, if the last call did.
     pub last_failure: Option<String>,
@@ -180,6 +180,18 @@ impl Account {
     /// When the sign-in ends if its refresh token is not used until then.
     pub fn sign_in_expires_at(&self) -> Option<DateTime<Utc>> {
         self.refreshed_at.filter(|_| self.grant == Grant::RefreshToken).map(|at| at + REFRESH_LIFE)
+    }
+
+    /// What mends a refused sign-in where no person signs in: another credential, and how it is given.
+    pub(crate) fn credential_wanted(&self) -> Option<String> {
+        let (what, options) = match self.grant {
+            Grant::RefreshToken => return None,
+            Grant::ClientCredentials => {
+                ("client secret or certificate", "--client-secret env:NAME (or --client-certificate file:PATH)")
+            }
+            Grant::Password => ("password", "--password env:NAME"),
+        };
+        Some(format!("give it the right {what}: tidings account change \"{}\" {options}", self.name))
     }
 
     /// What works now and may not for long, or not for everything; a sentence each.

@@ -89,7 +89,7 @@ impl Sessions {
                 drop(conn);
                 let why = (!matches!(error, insights::Error::SignInRequired(_))).then(|| error.to_string());
                 // Noted before the next in line may claim: that one looks at what was noted.
-                let error = self.noted(id, claim, error).await?;
+                let error = self.noted(&account, claim, error).await?;
                 store::not_renewed(&mut *self.acquire().await?, id, claim, why.as_deref()).await?;
                 Err(error)
             }

@@ -142,7 +142,7 @@ impl Sessions {
                 }
                 Ok(answer)
             }
-            Err(error) => Err(self.noted(account.id, held.renewal, error).await?),
+            Err(error) => Err(self.noted(account, held.renewal, error).await?),
         }
     }
 
@@ -180,8 +180,8 @@ impl Sessions {
     }
 
     /// Keeps what an error, met with the token of a `renewal`, means for the whole account.
-    pub(super) async fn noted(&self, id: AccountId, renewal: i64, error: insights::Error) -> Stored<CallError> {
-        let now = self.clock.now();
+    pub(super) async fn noted(&self, account: &Account, renewal: i64, error: insights::Error) -> Stored<CallError> {
+        let (id, now) = (account.id, self.clock.now());
         match &error {
             insights::Error::Throttled { after, .. } => {
                 let longest = store::LONGEST_BLOCK.to_std().expect("an hour is not negative");
@@ -196,15 +196,17 @@ impl Sessions {
                 tx.commit().await?;
             }
             insights::Error::SignInRequired(why) => {
-                self.require_sign_in(id, renewal, why, now).await?;
-                return Ok(CallError::Waiting(error.to_string()));
+                let wanted = account.credential_wanted().map(|wanted| format!("{why}; {wanted}"));
+                self.require_sign_in(account, renewal, wanted.as_ref().unwrap_or(why), now).await?;
+                return Ok(CallError::Waiting(wanted.unwrap_or_else(|| error.to_string())));
             }
             _ => {}
         }
         Ok(CallError::Api(error))
     }
 
-    async fn require_sign_in(&self, id: AccountId, renewal: i64, why: &str, now: DateTime<Utc>) -> Stored<()> {
+    async fn require_sign_in(&self, account: &Account, renewal: i64, why: &str, now: DateTime<Utc>) -> Stored<()> {
+        let id = account.id;
         self.forget(id);
         let mut tx = self.pool.begin().await?;
         if let Some(name) = store::require_sign_in(&mut tx, id, renewal, why, now).await? {
@@ -212,10 +214,10 @@ impl Sessions {
                 kind: Kind::AccountSignInRequired,
                 key: format!("sign_in:{id}:{}", now.timestamp_micros()),
                 about: About { account_id: Some(id), ..About::default() },
-                data: json!({ "account": { "id": id, "name": name }, "reason": why }),
+                data: json!({ "account": { "id": id, "name": name, "grant": account.grant }, "reason": why }),
             };
             event::store::append(&mut tx, &self.clock, fact).await?;
-            tracing::warn!(account = %id, why, "a person must sign in again; the account's work waits");
+            tracing::warn!(account = %id, why, "the account can't sign in; its work waits");
         }
         tx.commit().await?;
         self.wake.hint(Topic::Events);

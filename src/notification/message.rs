@@ -25,10 +25,12 @@ pub fn compose(
     if let Some(url) = &share {
         addresses.push(Link { label: "Download the report".into(), url: url.clone() });
     }
-    let page = event.about.report_id.and_then(|id| links.page(&format!("reports/{id}")));
-    if let Some(url) = page {
-        addresses.push(Link { label: "See the whole story".into(), url });
-    }
+    let page = match (event.about.report_id, event.about.account_id) {
+        (Some(id), _) => links.page(&format!("reports/{id}")).map(|url| ("See the whole story", url)),
+        (None, Some(id)) => links.page(&format!("accounts/{id}")).map(|url| ("See the account", url)),
+        (None, None) => None,
+    };
+    addresses.extend(page.map(|(label, url)| Link { label: label.into(), url }));
     let is_mail = subscription.channel == Channel::Email;
     Message {
         id: delivery.to_string(),
@@ -88,7 +90,10 @@ fn words(event: &Event) -> Words {
             words("Recovered", Tone::Good, format!("{name} has come after all"), "It had been late.".into())
         }
         Kind::AccountSignInRequired => {
-            let summary = format!("Its reports wait until a person signs in again: {reason}");
+            // Events of before the grant was told are of any account.
+            let by_person = matches!(text("/account/grant"), "" | "refresh_token");
+            let until = if by_person { " until a person signs in again" } else { "" };
+            let summary = format!("Its reports wait{until}: {reason}");
             words("Sign in", Tone::Bad, format!("{name} cannot sign in"), summary)
         }
         Kind::AccountSignInExpiring => expiring(name, event),
@@ -104,9 +109,8 @@ fn words(event: &Event) -> Words {
             words("Columns", Tone::Warning, format!("{name} has other columns than before"), changed_columns(event))
         }
         Kind::ReportDrifted => {
-            let fields: Vec<&str> = differences(event).filter_map(|one| one["field"].as_str()).collect();
             let summary =
-                format!("It is no longer as it was made there: {} differ. It can be mended.", fields.join(", "));
+                format!("It is no longer as it was made there: the {}. It can be mended.", differing_fields(event));
             words("Changed", Tone::Warning, format!("{name} was changed at Microsoft"), summary)
         }
         Kind::ReportEnded => {
@@ -153,6 +157,17 @@ fn expiring(name: &str, event: &Event) -> Words {
 /// In which ways a report there is not what was made; none for other kinds.
 fn differences(event: &Event) -> impl Iterator<Item = &Value> {
     event.data.pointer("/differences").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Their names, in a sentence.
+fn differing_fields(event: &Event) -> String {
+    let fields: Vec<String> =
+        differences(event).filter_map(|one| Some(one["field"].as_str()?.replace('_', " "))).collect();
+    match fields.split_last() {
+        Some((last, [])) => format!("{last} differs"),
+        Some((last, others)) => format!("{} and {last} differ", others.join(", ")),
+        None => "terms differ".to_owned(),
+    }
 }
 
 /// One of them as a fact.

@@ -71,7 +71,7 @@ fn seen(report: &Report, signed_out: &[String]) -> Seen {
     match (report.state.as_str(), &report.last_failure) {
         ("rejected", why) => Seen::Refused(why.clone().unwrap_or_else(|| "no reason was given".into())),
         _ if signed_out.contains(&report.account_id) => {
-            Seen::Settled("waits until a person has signed in to its account".into())
+            Seen::Settled("waits until its account can sign in; see `tidings account list`".into())
         }
         (_, Some(why)) => Seen::Settled(format!("is tried again: {why}")),
         (state, None) if report.settling || state == "draft" => Seen::NotYet,

@@ -47,7 +47,7 @@ struct AccountView {
     login_url: String,
     api_url: String,
     state: AccountState,
-    /// Since when a person must sign in again.
+    /// Since when it cannot sign in: a person must, or it needs a good credential; `last_failure` says what.
     sign_in_since: Option<DateTime<Utc>>,
     /// What went wrong last, if the last sign-in did.
     last_failure: Option<String>,

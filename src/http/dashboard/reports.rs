@@ -122,7 +122,8 @@ fn tiles(health: &Health) -> Vec<Value> {
 
 fn alarm(account: Locked, now: DateTime<Utc>) -> Value {
     let since = account.since.map(|at| Moment::new(at, now));
-    context! { id => account.id.to_string(), name => account.name, since => Serde(&since), why => account.why }
+    let (id, by_person) = (account.id.to_string(), account.by_person);
+    context! { id, by_person, name => account.name, since => Serde(&since), why => account.why }
 }
 
 /// One report's whole story.
@@ -157,8 +158,9 @@ async fn told(app: &App, id: ReportId) -> Result<Option<Value>, PageError> {
         id => id.to_string(), version, is_cut => rows.is_cut, most => MOST_EXECUTIONS, chapters => Serde(&chapters),
         name => &report.name, description => &report.description, query => &report.query, format => &report.format,
         state => report.state.as_str(), tone => state_tone(report.state.as_str()), trouble => &report.last_failure,
-        account => &account.name, account_id => account.id.to_string(), locked => account.state == account::State::SignInRequired,
-        locked_why => &account.last_failure,
+        account => &account.name, account_id => account.id.to_string(),
+        locked => account.state == account::State::SignInRequired,
+        locked_why => &account.last_failure, by_person => account.grant == account::Grant::RefreshToken,
         remote_id => report.remote_id.as_ref().map(|id| &id.0), callback => callback(app, &report, &account),
         every => every(&report), start => moment(report.start_at), expected => moment(report.expected_at),
         late => moment(report.late_since), grace => report.grace_hours, arrived => moment(report.arrived_at), next_check => moment(next_check),

@@ -50,20 +50,23 @@ pub(super) async fn health(conn: &mut PgConnection) -> Stored<Health> {
     Ok(health)
 }
 
-/// An account whose work waits until a person signs in.
+/// An account whose work waits until it can sign in.
 #[derive(Debug)]
 pub(super) struct Locked {
     pub(super) id: AccountId,
     pub(super) name: String,
     pub(super) since: Option<DateTime<Utc>>,
     pub(super) why: Option<String>,
+    /// Whether a person can do that.
+    pub(super) by_person: bool,
 }
 
 /// Those that wait longest first; at most twenty.
 pub(super) async fn locked_accounts(conn: &mut PgConnection) -> Stored<Vec<Locked>> {
     let rows = sqlx::query_as!(
         Locked,
-        r#"select id as "id: _", name, sign_in_since as since, last_failure as why
+        r#"select id as "id: _", name, sign_in_since as since, last_failure as why,
+               grant_kind = 'refresh_token' as "by_person!"
            from accounts where state = 'sign_in_required' order by sign_in_since limit $1"#,
         MOST_ALARMS
     )
