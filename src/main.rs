@@ -9,9 +9,12 @@ use tidings::cli::{self, Cli};
 async fn main() -> ExitCode {
     match Box::pin(cli::run(Cli::parse())).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            cli::say::failure(&error);
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast_ref::<clap::Error>() {
+            Some(wrong_use) => wrong_use.exit(),
+            None => {
+                cli::say::failure(&error);
+                ExitCode::FAILURE
+            }
+        },
     }
 }

@@ -60,6 +60,11 @@ impl Actor {
         Self { name: name.into(), key_id: None, scope }
     }
 
+    /// What this one may do.
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
     /// Whether this one may do what needs `scope`.
     pub fn may(&self, scope: Scope) -> bool {
         self.scope >= scope

@@ -15,6 +15,7 @@ pub mod say;
 mod serve;
 mod service;
 mod signals;
+mod stray;
 
 use std::io::IsTerminal;
 
@@ -61,6 +62,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(given) => {
             let (log, settings) = config::both(log, given.check())?;
             start_log(log, "info,sqlx::postgres::notice=warn");
+            stray::warn();
             serve::run(settings).await
         }
         Command::Migrate(given) => {

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::access::Scope;
 use crate::account::session::CallError;
 use crate::db::StoreError;
 use crate::db::batch::NotWritten;
@@ -16,6 +17,8 @@ pub(super) enum ApiError {
     Unauthorized,
     /// Who asks may not do that.
     Forbidden(&'static str),
+    /// The key of who asks has too little a scope.
+    LacksScope { has: Scope, needs: Scope },
     /// There is no such thing.
     NotFound(&'static str),
     /// The thing is there, but cannot be asked for in this way.
@@ -79,6 +82,13 @@ impl ApiError {
                 Vec::new(),
             ),
             Self::Forbidden(what) => (403, "forbidden", "Forbidden", what.into(), Vec::new()),
+            Self::LacksScope { has, needs } => (
+                403,
+                "forbidden",
+                "Forbidden",
+                format!("this needs an API key with the scope {}; this one has {}", needs.as_str(), has.as_str()),
+                Vec::new(),
+            ),
             Self::NotFound(what) => (404, "not-found", "Not found", what.into(), Vec::new()),
             Self::MethodNotAllowed => {
                 (405, "method-not-allowed", "Method not allowed", "see /docs for what can be asked".into(), Vec::new())

@@ -89,7 +89,7 @@ pub(super) struct MayAdmin(pub Actor);
 
 fn allowed(parts: &Parts, scope: Scope) -> Result<Actor, ApiError> {
     let actor = parts.extensions.get::<Actor>().cloned().ok_or(ApiError::Unauthorized)?;
-    if actor.may(scope) { Ok(actor) } else { Err(ApiError::Forbidden("the API key lacks the scope for this")) }
+    if actor.may(scope) { Ok(actor) } else { Err(ApiError::LacksScope { has: actor.scope(), needs: scope }) }
 }
 
 impl FromRequestParts<App> for MayRead {

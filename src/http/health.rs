@@ -12,8 +12,6 @@ use crate::db;
 
 /// More than this between our clock and the database's is told.
 const MOST_DIFFERENCE_MS: i64 = 5000;
-/// What piles up is counted no further for a figure.
-const MOST_COUNTED: i64 = 10_000;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// The process lives.
@@ -45,7 +43,7 @@ pub(super) async fn ready(State(app): State<App>) -> Response {
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     let mut text = app.metrics.as_ref().map(metrics_exporter_prometheus::PrometheusHandle::render).unwrap_or_default();
     let now = app.clock.now();
-    let asked = async { Lag::read(&mut *app.pool.acquire().await?, now, MOST_COUNTED).await };
+    let asked = async { Lag::read(&mut *app.pool.acquire().await?, now).await };
     let lag = match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(lag)) => Some(lag),
         Ok(Err(error)) => {

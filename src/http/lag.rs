@@ -13,6 +13,9 @@ use crate::db::{Due, Stored};
 use crate::notification::store::{behind, deliveries};
 use crate::{download, report};
 
+/// What piles up is counted no further.
+pub(super) const MOST_COUNTED: i64 = 10_000;
+
 /// How far behind everything is.
 #[derive(Debug)]
 pub(super) struct Lag {
@@ -23,15 +26,15 @@ pub(super) struct Lag {
 }
 
 impl Lag {
-    pub(super) async fn read(conn: &mut PgConnection, now: DateTime<Utc>, most: i64) -> Stored<Self> {
+    pub(super) async fn read(conn: &mut PgConnection, now: DateTime<Utc>) -> Stored<Self> {
         Ok(Self {
             unresolved: report::store::lag::unresolved(conn).await?,
             stages: [
-                ("register", report::store::lag::to_settle(conn, now, most).await?),
-                ("discover", report::store::lag::to_check(conn, now, most).await?),
-                ("download", download::store::due(conn, now, most).await?),
-                ("fan_out", behind(conn, most).await?),
-                ("deliver", deliveries::due(conn, now, most).await?),
+                ("register", report::store::lag::to_settle(conn, now, MOST_COUNTED).await?),
+                ("discover", report::store::lag::to_check(conn, now, MOST_COUNTED).await?),
+                ("download", download::store::due(conn, now, MOST_COUNTED).await?),
+                ("fan_out", behind(conn, MOST_COUNTED).await?),
+                ("deliver", deliveries::due(conn, now, MOST_COUNTED).await?),
             ],
         })
     }

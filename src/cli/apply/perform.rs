@@ -3,13 +3,14 @@
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::plan::{Act, Step};
 use super::settle;
 use super::show::Show;
 use super::wanted::{Ids, Kind, Wanted};
-use crate::cli::client::{Client, Failed};
+use crate::cli::client::{Client, Failed, refused};
 
 /// What a run needs.
 pub(super) struct Run<'a> {
@@ -25,15 +26,8 @@ impl Run<'_> {
         let mut touched = Vec::new();
         let todo: Vec<&Step> = steps.iter().filter(|step| step.act.does_something()).collect();
         for (done, step) in todo.iter().enumerate() {
-            let answer = self.one(step).await.with_context(|| {
-                format!(
-                    "{} was not {}; {done} of {} steps are done and stay so: mend what is wrong and run the same command \
-                     again, it goes on from here",
-                    step.name,
-                    step.act.done(),
-                    todo.len()
-                )
-            })?;
+            let answer = self.one(step).await;
+            let answer = answer.map_err(|error| stopped(error, step, &format!("{done} of {} steps", todo.len())))?;
             show.done(step, &answer);
             // What is removed has no answer.
             touched.extend(answer["id"].as_str().filter(|_| step.name.kind == Kind::Report).map(str::to_owned));
@@ -53,7 +47,7 @@ impl Run<'_> {
                     // The names of all others are unique anyhow.
                     body.insert("unique_name".into(), true.into());
                 }
-                let made: Value = self.client.post(&path, &json!(body)).await.map_err(explained)?;
+                let made: Value = self.client.post(&path, &json!(body)).await?;
                 let id = made["id"].as_str().context("the service gave it no id")?;
                 self.ids.insert(name.clone(), id.to_owned());
                 Ok(made)
@@ -72,16 +66,17 @@ impl Run<'_> {
     }
 }
 
-/// A name that was free when the plan was made is taken by whoever made the same meanwhile, such as this command run twice.
-fn explained(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast_ref::<Failed>() {
-        Some(Failed::Refused(refusal))
-            if refusal.fields().any(|(field, text)| field == "name" && text.contains("taken")) =>
-        {
-            error.context(
-                "somebody else made it since this run began; the same command run again compares it with the file",
-            )
-        }
-        _ => error,
-    }
+/// Why the run ends at a step, and what to do about it. A name that was free when the plan was made is taken by whoever made
+/// the same meanwhile, such as this command run twice.
+fn stopped(error: anyhow::Error, step: &Step, done: &str) -> anyhow::Error {
+    let is_taken = matches!(error.downcast_ref::<Failed>(), Some(Failed::Refused(refusal))
+        if refusal.fields().any(|(field, text)| field == "name" && text.contains("taken")));
+    let next = if is_taken {
+        "somebody else made it since this run began; the same command run again compares it with the file"
+    } else if refused(&error) == Some(StatusCode::CONFLICT) {
+        "it is not as it was when this run began; the same command run again looks anew"
+    } else {
+        "mend what is wrong and run the same command again, it goes on from here"
+    };
+    error.context(format!("{} was not {}; {done} are done and stay so: {next}", step.name, step.act.done()))
 }

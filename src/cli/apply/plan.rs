@@ -251,10 +251,10 @@ fn concern(name: &Name, thing: &Thing) -> Option<String> {
     let (state, failure) = (&thing.fields["state"], failure(thing));
     let own = &name.own;
     match name.kind {
-        Kind::Account if state == "sign_in_required" => Some(match thing.fields["grant"] == "refresh_token" {
-            true => format!("{own} must sign in: tidings account sign-in \"{own}\""),
-            false => format!("{own} cannot sign in: {failure}"),
-        }),
+        Kind::Account if state == "sign_in_required" && thing.fields["grant"] == "refresh_token" => {
+            Some(format!("{own} must sign in: tidings account sign-in \"{own}\""))
+        }
+        Kind::Account if state == "sign_in_required" => Some(format!("{own} cannot sign in: {failure}")),
         Kind::Report if !thing.fields["drift_since"].is_null() => {
             let name = name.qualified();
             Some(format!("{own} was changed there by somebody: tidings report drift \"{name}\" shows how"))

@@ -107,8 +107,9 @@ impl Show {
         for warning in answer["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             say::line(&format!("         {}", say::clean(warning)));
         }
-        if let Some(hint) = (answer["state"] == "sign_in_required").then_some("tidings account sign-in") {
-            say::line(&format!("         a person must sign in: {hint} \"{}\"", say::clean(&step.name.own)));
+        if answer["state"] == "sign_in_required" && answer["grant"] == "refresh_token" {
+            let name = say::clean(&step.name.own);
+            say::line(&format!("         a person must sign in: tidings account sign-in \"{name}\""));
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::kind::{ACCOUNT, DATASET};
-use super::session::{Most, Named, Session, body};
+use super::session::{Most, Named, Session, body, some};
 use super::show::Form;
 use super::sign_in;
 use crate::cli::given;
@@ -107,6 +107,7 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
         Command::Change { account, new_name, fields } => {
             let mut body = body(&fields)?;
             body.extend(new_name.map(|name| ("name".to_owned(), name.into())));
+            let body = some(body)?;
             session.change(&session.path(&ACCOUNT, &account).await?, &body).await
         }
         Command::Compare { account, fields } => {

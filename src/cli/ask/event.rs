@@ -19,8 +19,6 @@ const AWAY: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration
 struct Feed<'a> {
     session: &'a Session,
     seq: i64,
-    /// Whether the service has answered before: an address that nobody was ever at is wrong.
-    was_there: bool,
 }
 
 #[derive(clap::Subcommand)]
@@ -55,10 +53,12 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
 }
 
 async fn follow(session: &Session, after: Option<i64>) -> anyhow::Result<()> {
-    let mut feed = match after {
-        Some(seq) => Feed { session, seq, was_there: false },
-        None => Feed { session, seq: newest(session).await?, was_there: true },
-    };
+    // An address that nobody was ever at is wrong, and not waited for.
+    let newest = newest(session).await?;
+    if let Some(seq) = after.filter(|seq| *seq > newest) {
+        say::aside(&format!("the newest event is {newest}; what comes behind {seq} is waited for"));
+    }
+    let mut feed = Feed { session, seq: after.unwrap_or(newest) };
     loop {
         let events = feed.next().await?;
         for event in &events {
@@ -81,7 +81,7 @@ impl Feed<'_> {
         loop {
             let answer = self.session.client.list(&format!("events?after={}&limit=200", self.seq)).await;
             match answer {
-                Err(error) if self.was_there && client::passes(&error) => {
+                Err(error) if client::passes(&error) => {
                     if failures == 0 {
                         say::aside(&format!("reconnecting, to go on behind event {}: {error}", self.seq));
                     }
@@ -92,7 +92,6 @@ impl Feed<'_> {
                     if failures > 0 && answer.is_ok() {
                         say::aside(&format!("connected again, going on behind event {}", self.seq));
                     }
-                    self.was_there = true;
                     return answer;
                 }
             }

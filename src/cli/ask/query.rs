@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::kind::{ACCOUNT, QUERY};
 use super::name::{Found, found};
-use super::session::{Most, Named, Session, body};
+use super::session::{Most, Named, Session, body, some};
 
 #[derive(clap::Subcommand)]
 pub(in crate::cli) enum Command {
@@ -81,8 +81,8 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
             session.add(&owner.queries(session).await?, &body(&fields)?).await
         }
         Command::Change { named, new_name, query, owner } => {
-            let path = owner.path(session, &named).await?;
-            session.change(&path, &body(&Fields { name: new_name, query })?).await
+            let body = some(body(&Fields { name: new_name, query })?)?;
+            session.change(&owner.path(session, &named).await?, &body).await
         }
         Command::Remove { named, owner } => {
             session.client.delete(&owner.path(session, &named).await?).await?;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::kind::{ACCOUNT, REMOTE_REPORT, REPORT};
 use super::query::Owner;
-use super::session::{Most, Named, Session, body};
+use super::session::{Most, Named, Session, body, some};
 use super::show::Form;
 use crate::cli::given;
 
@@ -147,6 +147,7 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
         Command::Change { report, new_name, fields } => {
             let mut body = body(&fields)?;
             body.extend(new_name.map(|name| ("name".to_owned(), name.into())));
+            let body = some(body)?;
             session.change(&session.path(&REPORT, &report).await?, &body).await
         }
         Command::Retire(report) => {

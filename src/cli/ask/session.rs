@@ -1,6 +1,7 @@
 //! What all commands that ask have in common: the way to the service, finding by name or id, and showing.
 
 use anyhow::bail;
+use clap::error::ErrorKind;
 use reqwest::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -222,6 +223,15 @@ impl Numbered {
     pub(super) fn path(&self, kind: &Kind) -> String {
         format!("{}/{}", kind.path, self.id)
     }
+}
+
+/// The body of a change, in which something must be given: to change nothing is nobody's wish.
+pub(super) fn some(body: Map<String, Value>) -> anyhow::Result<Map<String, Value>> {
+    if body.is_empty() {
+        let told = "nothing is to be changed: give an option that says what; --help shows them\n";
+        return Err(clap::Error::raw(ErrorKind::MissingRequiredArgument, told).into());
+    }
+    Ok(body)
 }
 
 /// The body that typed fields make: those that were given, secrets read where they are.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::kind::{REPORT, SUBSCRIPTION};
-use super::session::{Most, Named, Session, body};
+use super::session::{Most, Named, Session, body, some};
 use crate::cli::reference;
 
 #[derive(clap::Subcommand)]
@@ -83,6 +83,7 @@ pub(super) async fn run(session: &Session, command: Command) -> anyhow::Result<(
         Command::Change { subscription, new_name, fields } => {
             let mut body = fields.body(session, None).await?;
             body.extend(new_name.map(|name| ("name".to_owned(), name.into())));
+            let body = some(body)?;
             session.change(&session.path(&SUBSCRIPTION, &subscription).await?, &body).await
         }
         Command::Remove(subscription) => session.remove(&SUBSCRIPTION, &subscription).await,

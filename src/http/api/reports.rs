@@ -174,6 +174,9 @@ async fn checked_change(app: &App, id: ReportId, input: ReportChange) -> Result<
     if !change.changes(&report) {
         return Ok((report, None));
     }
+    if report.state == ReportState::Retired {
+        return Err(ApiError::Conflict("a report that is retired can't be changed".into()));
+    }
     let may_end = may_end(&mut *app.pool.acquire().await?, report.account_id, change.end_at.flatten()).await?;
     let checked = match change.check(&report, app.clock.now()) {
         Ok(checked) if may_end => checked,

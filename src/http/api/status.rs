@@ -14,13 +14,10 @@ use crate::app::App;
 use crate::db::Due;
 use crate::http::error::ApiError;
 use crate::http::extract::MayRead;
-use crate::http::lag::Lag;
+use crate::http::lag::{Lag, MOST_COUNTED};
 use crate::notification::store::deliveries;
 use crate::rotation::{self, KeyUses, Place};
 use crate::{db, execution, report};
-
-/// What piles up is counted no further, so that asking stays cheap.
-const MOST_COUNTED: i64 = 10_000;
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(show))
@@ -102,7 +99,7 @@ impl From<KeyUses> for SecretKey {
 async fn show(State(app): State<App>, _: MayRead) -> Result<Json<Status>, ApiError> {
     let mut conn = app.pool.acquire().await?;
     let now = app.clock.now();
-    let lag = Lag::read(&mut conn, now, MOST_COUNTED).await?;
+    let lag = Lag::read(&mut conn, now).await?;
     let [.., (_, delivering)] = &lag.stages;
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),

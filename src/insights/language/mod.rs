@@ -19,6 +19,7 @@ mod suggest;
 
 pub use check::{check, dataset};
 pub use parse::parse;
+pub use suggest::nearest;
 
 /// Where something is in a query's text; both count from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

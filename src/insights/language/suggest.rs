@@ -6,7 +6,7 @@ const LONGEST: usize = 64;
 const MOST: usize = 300;
 
 /// The name that is most like the one that was written, if one is at all.
-pub(super) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_lowercase();
     let length = written.chars().count();
     if length > LONGEST {
