@@ -13,6 +13,7 @@ use serde_saphyr::{Spanned, UserMessageFormatter};
 use utoipa::ToSchema;
 
 use super::problem::Problems;
+use super::wanted::{Kind, Name};
 use crate::account::{Grant, ProgramName};
 use crate::channel::Channel;
 use crate::cli::reference::Reference;
@@ -199,6 +200,8 @@ pub(super) struct Lists {
     pub(super) queries: Option<Vec<Item<Query>>>,
     pub(super) reports: Option<Vec<Item<Report>>>,
     pub(super) subscriptions: Option<Vec<Item<Subscription>>>,
+    /// What is in the lists and could not be read.
+    pub(super) unread: Vec<Name>,
 }
 
 /// The outer form: what an item is made of is looked at one by one.
@@ -232,37 +235,62 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Lists> {
             return None;
         }
     };
+    let Outer { accounts, queries, reports, subscriptions } = outer;
+    if accounts.is_none() && queries.is_none() && reports.is_none() && subscriptions.is_none() {
+        problems.add(1, "the file", "declares nothing: accounts, queries, reports and subscriptions are its lists");
+    }
+    let mut unread = Vec::new();
     Some(Lists {
-        accounts: items("accounts", outer.accounts, problems),
-        queries: items("queries", outer.queries, problems),
-        reports: items("reports", outer.reports, problems),
-        subscriptions: items("subscriptions", outer.subscriptions, problems),
+        accounts: items(Kind::Account, accounts, &mut unread, problems),
+        queries: items(Kind::Query, queries, &mut unread, problems),
+        reports: items(Kind::Report, reports, &mut unread, problems),
+        subscriptions: items(Kind::Subscription, subscriptions, &mut unread, problems),
+        unread,
     })
 }
 
 fn items<T: DeserializeOwned>(
-    list: &str,
+    kind: Kind,
     given: Option<Vec<Spanned<Value>>>,
+    unread: &mut Vec<Name>,
     problems: &mut Problems,
 ) -> Option<Vec<Item<T>>> {
-    let given = given?;
+    let (given, list) = (given?, kind.list());
     if given.len() > MOST_ITEMS {
         problems.add(1, list, &format!("has more than {MOST_ITEMS} items"));
         return None;
     }
     let read = given.into_iter().enumerate().filter_map(|(number, Spanned { value, referenced, .. })| {
-        let name = value["name"].as_str().map(|name| format!(" \"{name}\"")).unwrap_or_default();
+        let text = |field: &str| value[field].as_str();
+        let name = text("name").map(|name| format!(" \"{name}\"")).unwrap_or_default();
         let (line, place) = (referenced.line(), format!("{list}[{number}]{name}"));
-        match serde_path_to_error::deserialize(value) {
-            Ok(is) => Some(Item { line, place, is }),
-            Err(error) => {
-                let (path, inner) = (error.path().to_string(), error.inner().to_string());
-                let place =
-                    if path == "." || inner.starts_with("unknown field") { place } else { format!("{place}.{path}") };
-                problems.add(line, &place, &in_plain_words(&inner));
-                None
-            }
+        let named = text("name").map(|name| Name::of(kind, text("account"), name));
+        let is = item(value, |field, message| problems.add(line, &format!("{place}{field}"), message));
+        if is.is_none() {
+            unread.extend(named);
         }
+        Some(Item { line, place, is: is? })
     });
     Some(read.collect())
+}
+
+/// Reads an item. A field that is wrong is noted and taken out, so that those behind it are looked at, too.
+fn item<T: DeserializeOwned>(mut value: Value, mut note: impl FnMut(&str, &str)) -> Option<T> {
+    let mut taken_out = Vec::new();
+    loop {
+        let error = match serde_path_to_error::deserialize(value.clone()) {
+            Ok(is) => return Some(is).filter(|_| taken_out.is_empty()),
+            Err(error) => error,
+        };
+        let (path, inner) = (error.path().to_string(), error.inner().to_string());
+        let named = inner.split('`').nth(1).unwrap_or_default();
+        let field = path.split(['.', '[']).find(|part| !part.is_empty()).unwrap_or(named).to_owned();
+        // Now it is missing, which is no mistake of who wrote the file.
+        if !taken_out.contains(&field) {
+            let is_whole = path == "." || inner.starts_with("unknown field");
+            note(&if is_whole { String::new() } else { format!(".{path}") }, &in_plain_words(&inner));
+        }
+        value.as_object_mut()?.remove(&field)?;
+        taken_out.push(field);
+    }
 }

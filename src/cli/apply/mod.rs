@@ -68,22 +68,23 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     };
     let mut problems = Problems::of(path);
     let text = file::text(path).with_context(|| format!("failed to read {}", path.display()))?;
-    let lists = file::read(&text, &mut problems);
-    let listed = lists.as_ref().map(listed).unwrap_or_default();
-    let mut wanted = lists.map(|lists| wanted::wanted(lists, folder(path), &mut problems)).unwrap_or_default();
-    problems.none()?;
-    let client = Client::reach(arguments.reach.check()?)?;
-    let now = client.get::<Status>("status").await?.now;
-    let there = There::look(&client).await?;
-    let ids = there.ids();
-    bind(&mut wanted, &ids, &mut problems);
-    if arguments.prune {
-        prune::check(&wanted, &listed, &mut problems);
+    let Some(mut lists) = file::read(&text, &mut problems) else { return Ok(problems.none()?) };
+    let (listed, unread) = (listed(&lists), std::mem::take(&mut lists.unread));
+    let mut wanted = wanted::wanted(lists, folder(path), &mut problems);
+    let looked = look(arguments.reach).await;
+    if looked.is_err() {
+        problems.none()?;
     }
+    let (client, now, there) = looked?;
+    let ids = there.ids();
+    bind(&mut wanted, &unread, &ids, &mut problems);
+    if arguments.prune {
+        prune::check(&wanted, &unread, &listed, &mut problems);
+    }
+    let planner = Planner { client: &client, there: &there, ids: &ids, wanted: &wanted, unread: &unread, now };
+    let steps = planner.steps(&mut problems).await;
     problems.none()?;
-    let planner = Planner { client: &client, there: &there, ids: &ids, wanted: &wanted, now };
-    let mut steps: Vec<Step> = planner.steps(&mut problems).await?;
-    problems.none()?;
+    let mut steps: Vec<Step> = steps?;
     steps.extend(planner.others(&listed, arguments.prune));
     let mut show = Show::new(arguments.json);
     show.plan(&steps);
@@ -96,19 +97,28 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     done
 }
 
+/// The service, its time, and all that it has.
+async fn look(reach: GivenReach) -> anyhow::Result<(Client, DateTime<Utc>, There)> {
+    let client = Client::reach(reach.check()?)?;
+    let now = client.get::<Status>("status").await?.now;
+    let there = There::look(&client).await?;
+    Ok((client, now, there))
+}
+
 fn folder(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
 fn listed(lists: &Lists) -> Vec<Kind> {
-    let Lists { accounts, queries, reports, subscriptions } = lists;
+    let Lists { accounts, queries, reports, subscriptions, .. } = lists;
     let has = [accounts.is_some(), queries.is_some(), reports.is_some(), subscriptions.is_some()];
     Kind::ALL.into_iter().zip(has).filter_map(|(kind, has)| has.then_some(kind)).collect()
 }
 
 /// Finds all that items name, in the file or there.
-fn bind(wanted: &mut [Wanted], ids: &Ids, problems: &mut Problems) {
-    let mut known: Vec<Name> = wanted.iter().map(|wanted| wanted.name.clone()).chain(ids.keys().cloned()).collect();
+fn bind(wanted: &mut [Wanted], unread: &[Name], ids: &Ids, problems: &mut Problems) {
+    let in_file = wanted.iter().map(|wanted| &wanted.name).chain(unread);
+    let mut known: Vec<Name> = in_file.chain(ids.keys()).cloned().collect();
     known.sort();
     known.dedup();
     let reports: Vec<Name> = known.iter().filter(|name| name.kind == Kind::Report).cloned().collect();

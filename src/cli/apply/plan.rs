@@ -85,14 +85,19 @@ pub(super) struct Planner<'a> {
     pub(super) there: &'a There,
     pub(super) ids: &'a Ids,
     pub(super) wanted: &'a [Wanted],
+    /// What is in the file too, and could not be read.
+    pub(super) unread: &'a [Name],
     pub(super) now: DateTime<Utc>,
 }
 
 impl Planner<'_> {
-    /// The steps for what is in the file.
+    /// The steps for what is in the file. What is known to be wrong is not asked about once more.
     pub(super) async fn steps(&self, problems: &mut Problems) -> anyhow::Result<Vec<Step>> {
         let mut steps = Vec::new();
         for (number, wanted) in self.wanted.iter().enumerate() {
+            if problems.is_about(&wanted.place) {
+                continue;
+            }
             let act = match self.there.named(&wanted.name) {
                 [] => {
                     let valid = self.validate(wanted, problems).await;

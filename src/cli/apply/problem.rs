@@ -21,6 +21,11 @@ impl Problems {
         self.found.push((line, format!("{place}: {what}")));
     }
 
+    /// Whether anything was noted of what stands at `place`.
+    pub(super) fn is_about(&self, place: &str) -> bool {
+        self.found.iter().any(|(_, what)| what.starts_with(place))
+    }
+
     /// Fails with all that was noted.
     pub(super) fn none(&mut self) -> Result<(), Self> {
         if self.found.is_empty() { Ok(()) } else { Err(std::mem::take(self)) }

@@ -11,8 +11,8 @@ use super::there::Thing;
 use super::wanted::{Kind, Name, Wanted};
 
 /// Notes what items name though the list for it, which the file has, does not have it: to remove it would be no one's wish.
-pub(super) fn check(wanted: &[Wanted], listed: &[Kind], problems: &mut Problems) {
-    let has: BTreeSet<&Name> = wanted.iter().map(|wanted| &wanted.name).collect();
+pub(super) fn check(wanted: &[Wanted], unread: &[Name], listed: &[Kind], problems: &mut Problems) {
+    let has: BTreeSet<&Name> = wanted.iter().map(|wanted| &wanted.name).chain(unread).collect();
     for item in wanted {
         for name in item.names().filter(|name| listed.contains(&name.kind) && !has.contains(name)) {
             let message = format!("{name} is named here and not in `{}`; --prune would remove it", name.kind.list());

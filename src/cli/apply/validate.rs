@@ -100,7 +100,8 @@ impl Planner<'_> {
 
     /// Whether the query that a report names is in the file, and so may be another one than is there.
     fn changes_query(&self, wanted: &Wanted) -> bool {
-        wanted.query.as_ref().is_some_and(|query| self.wanted.iter().any(|other| other.name == *query))
+        let mut in_file = self.wanted.iter().map(|other| &other.name).chain(self.unread);
+        wanted.query.as_ref().is_some_and(|query| in_file.any(|name| name == query))
     }
 
     fn account(&self, wanted: &Wanted) -> &str {
