@@ -109,8 +109,10 @@ fn words(event: &Event) -> Words {
             words("Columns", Tone::Warning, format!("{name} has other columns than before"), changed_columns(event))
         }
         Kind::ReportDrifted => {
-            let summary =
-                format!("It is no longer as it was made there: the {}. It can be mended.", differing_fields(event));
+            let summary = format!(
+                "It is no longer as it was made there: the {}. It can be mended.",
+                differing_fields(differences(event))
+            );
             words("Changed", Tone::Warning, format!("{name} was changed at Microsoft"), summary)
         }
         Kind::ReportEnded => {
@@ -160,9 +162,8 @@ fn differences(event: &Event) -> impl Iterator<Item = &Value> {
 }
 
 /// Their names, in a sentence.
-fn differing_fields(event: &Event) -> String {
-    let fields: Vec<String> =
-        differences(event).filter_map(|one| Some(one["field"].as_str()?.replace('_', " "))).collect();
+fn differing_fields<'a>(differences: impl Iterator<Item = &'a Value>) -> String {
+    let fields: Vec<String> = differences.filter_map(|one| Some(one["field"].as_str()?.replace('_', " "))).collect();
     match fields.split_last() {
         Some((last, [])) => format!("{last} differs"),
         Some((last, others)) => format!("{} and {last} differ", others.join(", ")),
@@ -279,6 +280,18 @@ mod tests {
         assert_eq!(masked("Contoso Ltd, APR-2026"), "C•••••• L••, A••-2•••");
         assert_eq!(masked("a.b@c.example"), "a.b@c.e••••••");
         assert_eq!(masked(""), "");
+    }
+
+    #[test]
+    fn what_differs_is_told_in_a_sentence() {
+        let differing = |fields: &[&str]| {
+            let differences: Vec<Value> = fields.iter().map(|field| json!({ "field": field })).collect();
+            differing_fields(differences.iter())
+        };
+
+        assert_eq!(differing(&["state"]), "state differs");
+        assert_eq!(differing(&["name", "state"]), "name and state differ");
+        assert_eq!(differing(&["name", "start_at", "state"]), "name, start at and state differ");
     }
 
     #[test]

@@ -170,10 +170,13 @@ fn known_kind(errors: &mut FieldErrors, word: &str) -> Option<Kind> {
     kind
 }
 
-/// Whether another subscription has the name that is asked for as a unique one. Until the transaction ends, whoever else asks
-/// for the same name waits.
-pub async fn is_taken(conn: &mut PgConnection, checked: &Checked) -> Stored<bool> {
-    Ok(checked.unique_name && store::is_taken(conn, &checked.name).await?)
+/// What is wrong with a new subscription beside those there are: another has the name that is asked for as a unique one.
+/// Until the transaction ends, whoever else asks for the same name waits.
+pub async fn misfits(conn: &mut PgConnection, checked: &Checked) -> Stored<FieldErrors> {
+    let mut errors = FieldErrors::default();
+    let is_taken = checked.unique_name && store::is_taken(conn, &checked.name).await?;
+    errors.expect(!is_taken, "name", "is taken by another subscription");
+    Ok(errors)
 }
 
 /// Adds a subscription. The second value is a webhook's secret, to be shown this once.

@@ -97,6 +97,8 @@ async fn a_key_may_do_what_its_scope_says_until_it_is_removed() {
             assert_eq!(answer.status(), status, "{method} {path}");
         }
     }
+    let refused: Value = ask(&it, Method::GET, "/keys", &keys[0].1, None, None).await.json().await.unwrap();
+    assert_eq!(refused["detail"], "this needs an API key with the scope admin; this one has read");
 
     let shown = json!(it.list("/keys").await).to_string();
     assert!(keys.iter().all(|(_, key)| !shown.contains(key.as_str())));

@@ -543,6 +543,11 @@ async fn an_account_that_waits_for_a_person_is_shown_loudly() {
         assert!(page.contains("Account of Daily usage needs a person to sign in"), "{page}");
         assert!(page.contains("MFA is asked for"));
     }
+    sqlx::query("update accounts set grant_kind = 'client_credentials'").execute(&place.app.pool).await.unwrap();
+    for path in ["/".to_owned(), format!("/reports/{id}")] {
+        let page = place.get(&path).await.text;
+        assert!(page.contains("needs a good credential to sign in") && !page.contains("a person"), "{page}");
+    }
 }
 
 #[tokio::test]

@@ -114,8 +114,8 @@ async fn select(
         Row,
         r#"select id as "id: _", name, program, tenant_id, client_id, grant_kind, token_version, login_url, api_url,
                username, num_nonnulls(client_secret, client_certificate) > 0 as "has_proof!",
-               password is not null as "has_password!", state, sign_in_since, last_failure, blocked_until, failures, credentials_version, client_secret_expires_at,
-               refreshed_at, created_at, updated_at
+               password is not null as "has_password!", state, sign_in_since, last_failure, blocked_until,
+               failures, credentials_version, client_secret_expires_at, refreshed_at, created_at, updated_at
            from accounts
            where ($1::uuid is null or id = $1) and ($2::uuid is null or id < $2)
            order by id desc

@@ -5,7 +5,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -144,7 +143,7 @@ async fn create(
 ) -> Result<(StatusCode, Json<SubscriptionView>), ApiError> {
     let checked = checked(&app, input).await?;
     let mut tx = app.pool.begin().await?;
-    name_is_free(&mut tx, &checked).await?;
+    subscribe::misfits(&mut tx, &checked).await?.result(())?;
     let (id, secret) = subscribe::create(&mut tx, &app.clock, &app.keyring, &checked).await?;
     access::store::note(&mut tx, &app.clock, &actor.name, "subscription.create", &id.to_string()).await?;
     tx.commit().await?;
@@ -162,8 +161,7 @@ async fn validate(
     Body(input): Body<SubscriptionInput>,
 ) -> Result<Json<Valid>, ApiError> {
     let checked = checked(&app, input).await?;
-    // Whoever else asks for the name waits no longer than this transaction, which changes nothing.
-    name_is_free(&mut *app.pool.begin().await?, &checked).await?;
+    subscribe::misfits(&mut *app.pool.begin().await?, &checked).await?.result(())?;
     Ok(Json(Valid::default()))
 }
 
@@ -380,13 +378,6 @@ async fn set_paused(
     tx.commit().await?;
     app.wake.hint(Topic::Deliveries);
     Ok(Json(find(app, id).await?.into()))
-}
-
-async fn name_is_free(conn: &mut PgConnection, checked: &subscribe::Checked) -> Result<(), ApiError> {
-    if subscribe::is_taken(conn, checked).await? {
-        return Err(ApiError::field("name", "is taken by another subscription"));
-    }
-    Ok(())
 }
 
 /// A subscription for a report that does not exist would never tell anything.

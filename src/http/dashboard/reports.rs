@@ -163,8 +163,8 @@ async fn told(app: &App, id: ReportId) -> Result<Option<Value>, PageError> {
         locked_why => &account.last_failure, by_person => account.grant == account::Grant::RefreshToken,
         remote_id => report.remote_id.as_ref().map(|id| &id.0), callback => callback(app, &report, &account),
         every => every(&report), start => moment(report.start_at), expected => moment(report.expected_at),
-        late => moment(report.late_since), grace => report.grace_hours, arrived => moment(report.arrived_at), next_check => moment(next_check),
-        can_check => report.state != report::State::Retired, has_window => report.query_start_at.is_some(),
+        late => moment(report.late_since), grace => report.grace_hours, arrived => moment(report.arrived_at),
+        next_check => moment(next_check), can_check => report.state != report::State::Retired, has_window => report.query_start_at.is_some(),
         drift => drift(&report), drift_since => moment(report.drift_since),
         window_start => moment(report.query_start_at), window_end => moment(report.query_end_at),
     }))

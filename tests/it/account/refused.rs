@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use tidings::sandbox::Fault;
+use tidings::sandbox::world::CaughtKind;
 
 use crate::support::app::TestApp;
 
@@ -96,4 +97,31 @@ impl TestApp {
     async fn get_any(&self, path: &str) -> String {
         self.call("GET", path, None).await.1.to_string()
     }
+}
+
+#[tokio::test]
+async fn an_application_that_is_refused_is_told_to_need_a_credential_and_no_person() {
+    let it = TestApp::start().await;
+    let user = it.sandbox.world.account(0).clone();
+    let input = json!({
+        "name": "Marketplace", "program": "cmp", "tenant_id": user.tenant, "client_id": user.client_id,
+        "grant": "client_credentials", "client_secret": "not-its-secret", "login_url": it.sandbox.url().as_str(),
+        "api_url": it.sandbox.url().join("/insights/v1.1/cmp").unwrap().as_str(),
+    });
+    let account = it.post("/accounts", input).await["id"].as_str().unwrap().to_owned();
+    it.subscribe("email").await;
+
+    let verified = it.post(&format!("/accounts/{account}/verify"), json!({})).await;
+    it.drain().await;
+
+    let remedy =
+        "give it the right client secret or certificate: tidings account change \"Marketplace\" --client-secret";
+    let shown = it.get(&format!("/accounts/{account}")).await;
+    assert!(shown["last_failure"].as_str().unwrap().contains(remedy), "{shown}");
+    assert!(verified["problem"].as_str().unwrap().contains(remedy), "{verified}");
+    let caught = it.sandbox.world.caught();
+    let CaughtKind::Mail(sent) = &caught[0].what else { panic!("{caught:?}") };
+    let text = sent.text.clone().unwrap();
+    assert!(text.contains("Its reports wait: ") && text.contains("tidings account change"), "{text}");
+    assert!(!text.contains("person") && text.contains(&format!("/accounts/{account}")), "{text}");
 }

@@ -57,6 +57,7 @@ subscriptions:
         assert_eq!((done.code, late.code), (Some(0), Some(1)), "{}{}", done.err, late.err);
         assert!(late.err.contains(&format!("{first} was not made; 0 of ")), "{}", late.err);
         let told = "somebody else made it since this run began; the same command run again compares it with the file";
+        assert!(!late.err.contains("mend what is wrong"), "{}", late.err);
         assert!(late.err.contains(told) && late.err.contains("\n  name: is taken by another "), "{}", late.err);
         assert!(again.out.starts_with("Nothing to do: "), "{}{}", again.out, again.err);
         assert_eq!(desk.names("subscriptions").await, names);
@@ -81,7 +82,7 @@ async fn a_subscription_that_asks_for_a_name_of_its_own_waits_for_one_that_is_be
     };
     let checked = draft.check(&Guard::default()).unwrap();
     let mut tx = app.database.pool.begin().await.unwrap();
-    assert!(!subscribe::is_taken(&mut tx, &checked).await.unwrap());
+    assert!(subscribe::misfits(&mut tx, &checked).await.unwrap().0.is_empty());
     subscribe::create(&mut tx, &app.clock, &app.app.keyring, &checked).await.unwrap();
     let commit = async {
         let waiting = "select count(*) from pg_locks join pg_database on pg_database.oid = database
@@ -93,6 +94,9 @@ async fn a_subscription_that_asks_for_a_name_of_its_own_waits_for_one_that_is_be
     let ((status, answer), ()) = tokio::join!(make(true), commit);
 
     assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!("name")), "{answer}");
+    for (unique, status) in [(true, 422), (false, 200)] {
+        assert_eq!(app.call("POST", "/subscriptions/validate", Some(body(unique))).await.0, status);
+    }
     assert_eq!(app.list("/subscriptions").await.len(), 1);
     assert_eq!(make(false).await.0, 201);
     for one in app.list("/subscriptions").await {

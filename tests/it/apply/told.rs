@@ -33,7 +33,7 @@ subscriptions:
 }
 
 #[tokio::test]
-async fn everything_wrong_is_told_at_once_with_its_line_before_anybody_is_asked() {
+async fn everything_wrong_is_told_at_once_with_its_line_also_where_no_service_answers() {
     let folder = tempfile::tempdir().unwrap();
     let file = "\
 accounts:
@@ -108,6 +108,44 @@ subscriptions:
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_hides_nothing_that_is_wrong_beside_it() {
+    let desk = Desk::new().await;
+    desk.app.account().await;
+    let file = "\
+accounts:
+  - {name: New, program: mpx, tenant_id: t, client_id: c, grant: nobody, token_version: many}
+queries:
+  - {name: Wrong, account: New, query: SELEC Month FROM OfficeUsage}
+  - {name: Unread, account: Contoso, query: [SELECT]}
+reports:
+  - {name: Good, account: Contoso, interval_hours: 24, query: Unread}
+  - {name: Often, account: Contoso, interval_hours: 2, select: SELECT Month FROM OfficeUsage}
+subscriptions:
+  - {name: Ann, endpoint: {channel: pigeon, to: ann@example.com}, first_rows: all}
+  - {name: Bob, endpoint: {channel: email, to: nobody}, reports: [Good, Nowhere]}
+";
+
+    let ended = desk.apply(file, &[]).await;
+
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
+    let expected = [
+        "tidings.yaml:2: accounts[0] \"New\".grant: unknown variant `nobody`",
+        "tidings.yaml:2: accounts[0] \"New\".program: unknown variant `mpx`",
+        "tidings.yaml:2: accounts[0] \"New\".token_version: ",
+        "tidings.yaml:4: queries[0] \"Wrong\".query: ",
+        "tidings.yaml:5: queries[1] \"Unread\".query: ",
+        "tidings.yaml:8: reports[1] \"Often\".interval_hours: must be",
+        "tidings.yaml:10: subscriptions[0] \"Ann\".endpoint.channel: unknown variant `pigeon`",
+        "tidings.yaml:10: subscriptions[0] \"Ann\".first_rows: unknown variant `all`",
+        "tidings.yaml:11: subscriptions[1] \"Bob\": there is no report \"Nowhere\"",
+    ];
+    for line in expected {
+        assert!(ended.err.contains(line), "{line} is missing in\n{}", ended.err);
+    }
+    assert!(!ended.err.contains("\"Good\".") && !ended.err.contains("missing field"), "{}", ended.err);
+}
+
+#[tokio::test]
 async fn a_change_that_the_service_knows_to_be_wrong_is_told_before_anything_is_done() {
     let desk = Desk::new().await;
     desk.apply(&desk.example(), &[]).await;
@@ -177,6 +215,8 @@ async fn a_file_that_is_written_wrong_is_told_in_the_words_of_who_wrote_it() {
     for (file, told) in [
         ("reports: []\nreports: []\n", "tidings.yaml:2: the file: duplicate mapping key: reports"),
         ("reports: {name: R}\n", "the file: expected a list"),
+        ("# nothing yet\n", "the file: declares nothing"),
+        ("{}\n", "the file: declares nothing"),
         ("reports: [Daily]\n", "reports[0]: invalid type: string \"Daily\", expected fields with their values"),
         (
             "reports:\n  - {name: R, account: A, start_at: soon, select: x}\n",

@@ -155,6 +155,11 @@ async fn events_are_followed_from_a_number_on_until_nobody_reads() {
 
     assert_eq!((&first["seq"], &first["kind"]), (&json!(1), &json!("report.ready")));
     assert_eq!(ended.code(), Some(0));
+
+    let mut child = command(app.url.as_str(), &["event", "follow", "--after", "99"]).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = tokio::time::timeout(std::time::Duration::from_secs(20), said.next_line()).await.unwrap().unwrap();
+    assert_eq!(said.as_deref(), Some("the newest event is 2; what comes behind 99 is waited for"));
 }
 
 /// What a service says to whoever shows no key.

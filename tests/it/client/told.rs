@@ -80,6 +80,12 @@ async fn a_wrong_argument_is_told_with_what_was_expected() {
         assert_eq!(ended.code, Some(2), "{arguments:?}");
         assert!(told.iter().all(|part| ended.err.contains(part)), "{}", ended.err);
     }
+    for what in ["account", "report", "subscription", "query"] {
+        let ended = ended(&mut command("http://127.0.0.1:1", &[what, "change", "Daily"])).await;
+
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        assert!(ended.err.starts_with("error: nothing is to be changed: give an option"), "{}", ended.err);
+    }
 }
 
 #[tokio::test]

@@ -164,6 +164,8 @@ async fn a_report_is_paused_resumed_and_deleted_there() {
     let (status, _) = it.call_and_drain("DELETE", &format!("/reports/{report}"), None).await;
     assert_eq!((status, there()), (204, None));
     assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "retired");
+    let (status, told) = it.call("PATCH", &format!("/reports/{report}"), Some(json!({ "name": "Anew" }))).await;
+    assert_eq!((status, &told["detail"]), (409, &json!("a report that is retired can't be changed")));
 }
 
 #[tokio::test]
