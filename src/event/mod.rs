@@ -53,7 +53,7 @@ kinds! {
     ReportDrifted = "report.drifted"
     /// The report has run for the last time.
     ReportEnded = "report.ended"
-    /// A person must sign in again.
+    /// A person must sign in again, or the account needs a good credential.
     AccountSignInRequired = "account.sign_in_required"
     /// A person should sign in again soon.
     AccountSignInExpiring = "account.sign_in_expiring"

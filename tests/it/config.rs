@@ -212,14 +212,16 @@ async fn a_signal_that_is_passed_on_twice_counts_once() {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_told_with_the_setting_to_change() {
+async fn a_taken_address_and_a_name_written_wrong_are_told_with_the_setting_that_is_meant() {
     let (taken, folder) = (std::net::TcpListener::bind("127.0.0.1:0").unwrap(), tempfile::tempdir().unwrap());
     let listen = taken.local_addr().unwrap().to_string();
 
-    let run = ended(&mut tidings(&["serve", "--listen", &listen, "--data-dir", folder.path().to_str().unwrap()])).await;
+    let mut command = tidings(&["serve", "--listen", &listen, "--data-dir", folder.path().to_str().unwrap()]);
+    let run = ended(command.env("TIDINGS_PUBLIC_ULR", "hunter22")).await;
 
     assert_eq!(run.code, Some(1));
     assert!(run.err.contains(&listen) && run.err.contains("TIDINGS_LISTEN"), "{}", run.err);
+    assert!(run.err.contains("TIDINGS_PUBLIC_ULR is set") && !run.err.contains("hunter22"), "{}", run.err);
 }
 
 #[test]
