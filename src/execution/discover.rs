@@ -2,7 +2,7 @@
 //!
 //! `Completed` is asked for always: all of the last 90 days, or the latest only where one run is expected and was asked for
 //! before, nobody called or asked, and the last good answer is younger than one interval. While a run is expected or under way, `Pending` and
-//! `Running` too; and where one that was under way has left those lists, or one that was called for shows in none,
+//! `Running` too; and where one that was under way has left those lists, or one that was called or asked for shows in none,
 //! `Failed`: the default answer never shows a failure. A 404 means that there are none yet. What a report made before it was
 //! adopted is archived in silence.
 
@@ -78,8 +78,8 @@ impl Discover {
                 told.extend(self.list(check, status, false).await?);
             }
             let vanished = open.iter().any(|id| !told.iter().any(|execution| execution.id == *id));
-            let called_for_nothing = check.called && !self.shows_anything_new(check, &told).await?;
-            if vanished || called_for_nothing {
+            let is_asked = check.called || check.manual;
+            if vanished || (is_asked && !self.shows_anything_new(check, &told).await?) {
                 told.extend(self.list(check, "Failed", false).await?);
             }
         }

@@ -7,9 +7,13 @@ use super::Terms;
 use super::register::Register;
 use super::store::{Claimed, checks, settle};
 use super::{Report, There, lifecycle};
+use crate::account::ProgramName;
 use crate::account::session::CallError;
 use crate::db::StoreError;
 use crate::insights;
+
+const NO_ADDRESS: &str = "a report of the program cmp is changed only together with a callback address: \
+    set TIDINGS_PUBLIC_URL to where Microsoft reaches this service";
 
 pub(super) async fn amend(
     step: &Register,
@@ -19,6 +23,9 @@ pub(super) async fn amend(
 ) -> Result<(), CallError> {
     let now = step.clock.now();
     let address = step.address(report).await?;
+    if address.is_none() && step.program(report).await? == ProgramName::Cmp {
+        return Ok(step.refused(claim, NO_ADDRESS).await?);
+    }
     // A report that runs at once would become a scheduled one; where no run is left there is nothing to change.
     let terms = Terms::wanted(report, address.as_ref(), now).filter(|_| !report.execute_now);
     let mut there = report.there;

@@ -2,8 +2,9 @@
 //!
 //! One list per account is asked for. What somebody changed is kept on the report as its drift and told once; it is mended on
 //! request. What changed here, our own address, is sent by the register step, at a time when no run is lost by it. A report
-//! that has run for the last time ends, or is made anew where that was asked for. Queries of no use are deleted on the way. Only reports that are in line as far as we
-//! know are compared, and what was found counts only if nobody changed the row meanwhile: a later comparison sees the rest.
+//! that has run for the last time ends, or is made anew where that was asked for. Queries of no use are deleted on the way.
+//! Only reports that are in line as far as we know are compared, and what was found counts only if nobody changed the row
+//! meanwhile: a later comparison sees the rest.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};

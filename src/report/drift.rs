@@ -69,6 +69,21 @@ pub(super) enum Finding {
     Unclear(DateTime<Utc>),
 }
 
+impl Report {
+    /// Why a comparison passed over it.
+    pub fn why_not_compared(&self) -> &'static str {
+        match self.state {
+            _ if self.settling => "it is being changed there; ask again in a moment",
+            State::Registered | State::Paused => {
+                "it was changed a short while ago, or its last file is still waited for; ask again in five minutes"
+            }
+            State::Draft | State::Rejected => "it is not registered there",
+            State::Retired => "it is retired",
+            State::Ended => "it has ended; resume makes it anew",
+        }
+    }
+}
+
 /// Compares what was sent with what is there. `address` is the one that the API should call now.
 pub(super) fn judge(
     report: &Report,

@@ -1,9 +1,9 @@
 //! Brings the API into line with what we want of a report.
 //!
 //! A creation is not safe to repeat blindly, so each try first looks there for a report that carries our address for this
-//! one (or, where we have no address, its exact name and query), and takes that. The quotas are counted before. A refusal ends the try: the report is
-//! `rejected` with the API's own words, and `resume` or a change tries again. A change that comes while a step is at work
-//! takes its claim away; what the step made there is found by its address and made anew.
+//! one (or, where we have no address, its exact name and query), and takes that. The quotas are counted before. A refusal ends
+//! the try: the report is `rejected` with the API's own words, and `resume` or a change tries again. A change that comes while
+//! a step is at work takes its claim away; what the step made there is found by its address and made anew.
 
 use chrono::TimeDelta;
 use sqlx::PgPool;
@@ -85,7 +85,7 @@ impl Register {
                 lifecycle::delete(self, claim, &report, remote).await
             }
             // It is over there, and goes on.
-            (State::Draft, There::Active | There::Paused, Some(remote)) if report.remake => {
+            (State::Draft | State::Paused, There::Active | There::Paused, Some(remote)) if report.remake => {
                 lifecycle::replace(self, claim, &report, remote).await
             }
             (_, There::Active | There::Paused, Some(remote)) if report.remake => {
@@ -254,8 +254,17 @@ impl Register {
 
     /// Our address for a report, if its API could reach us there.
     pub(super) async fn address(&self, report: &Report) -> Stored<Option<Url>> {
+        Ok(self.addresses.for_report(report.id, &self.account(report).await?.api_url))
+    }
+
+    /// The program of a report's account.
+    pub(super) async fn program(&self, report: &Report) -> Stored<account::ProgramName> {
+        Ok(self.account(report).await?.program)
+    }
+
+    async fn account(&self, report: &Report) -> Stored<account::Account> {
         let account = account::store::find(&mut *self.pool.acquire().await?, report.account_id).await?;
-        Ok(self.addresses.for_report(report.id, &account.ok_or(StoreError::Lost)?.api_url))
+        account.ok_or(StoreError::Lost)
     }
 
     fn is_ours(&self, remote: &insights::Report, report: &Report, query: Option<&insights::QueryId>) -> bool {
@@ -272,7 +281,8 @@ impl Register {
         }
     }
 
-    async fn refused(&self, claim: &Claimed, why: &str) -> Stored<()> {
+    /// Records that it can't be done as it stands, and why; it is tried again later.
+    pub(super) async fn refused(&self, claim: &Claimed, why: &str) -> Stored<()> {
         let now = self.clock.now();
         let later = now + AFTER_REFUSAL;
         settle::refused(&mut *self.pool.acquire().await?, claim, why, later, now).await

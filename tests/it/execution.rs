@@ -152,16 +152,24 @@ async fn an_execution_that_failed_before_anyone_looked_is_found_as_well() {
 }
 
 #[tokio::test]
-async fn a_failure_after_a_good_run_is_found_when_it_is_called_for() {
-    let it = TestApp::start().await;
-    let report = it.told().await;
-    it.sandbox.world.fault(Fault::ExecutionFailed);
-    it.after(24 * HOUR).await;
-    client().post(it.callback_address()).send().await.unwrap();
-    it.drain().await;
+async fn a_failure_after_a_good_run_is_found_when_it_is_called_or_asked_for() {
+    for is_called in [true, false] {
+        let it = TestApp::start().await;
+        let report = it.told().await;
+        it.sandbox.world.fault(Fault::ExecutionFailed);
+        it.after(24 * HOUR).await;
+        it.drain().await;
+        assert_eq!(executions(&it, &report).await.len(), 1);
+        if is_called {
+            client().post(it.callback_address()).send().await.unwrap();
+        } else {
+            it.post(&format!("/reports/{report}/check"), json!({})).await;
+        }
+        it.drain().await;
 
-    assert_eq!(executions(&it, &report).await.len(), 2);
-    assert_eq!(it.kinds().await, ["report.ready", "report.failed"]);
+        assert_eq!(executions(&it, &report).await.len(), 2);
+        assert_eq!(it.kinds().await, ["report.ready", "report.failed"]);
+    }
 }
 
 #[tokio::test]

@@ -205,6 +205,10 @@ async fn drift(session: &Session, report: &Named, fresh: bool) -> anyhow::Result
     let name = report.name();
     match (drift["differences"].as_array().is_none_or(Vec::is_empty), drift["checked_at"].as_str()) {
         _ if session.form == Form::Json => return session.show(&drift),
+        (true, _) if drift["not_compared"].is_string() => {
+            let why = drift["not_compared"].as_str().unwrap_or_default();
+            session.done(&format!("The report \"{name}\" could not be compared now: {why}."));
+        }
         (true, None) => session.done(&format!("The report \"{name}\" was never compared; --fresh compares it now.")),
         (true, Some(at)) => session.done(&format!("The report \"{name}\" is as it shall be, compared {at}.")),
         (false, _) => return session.show(&drift),

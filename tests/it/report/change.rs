@@ -219,3 +219,15 @@ async fn a_report_that_is_found_there_from_a_try_before_a_change_is_brought_up_t
     assert_eq!((there.len(), &there[0].id, interval), (1, &remote, 48));
     assert_eq!(it.get(&format!("/reports/{report}")).await["settling"], false);
 }
+
+#[tokio::test]
+async fn a_change_that_needs_a_callback_address_says_so_instead_of_being_refused_there_again_and_again() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    it.sql("update accounts set program = 'cmp', api_url = 'https://api.partner.example'").await;
+
+    let (_, changed) = change(&it, &report, json!({ "description": "Hourly" })).await;
+
+    assert!(changed["last_failure"].as_str().unwrap().contains("TIDINGS_PUBLIC_URL"), "{changed}");
+    assert_eq!(it.sandbox.world.reports()[0].terms.description, None);
+}

@@ -125,6 +125,24 @@ async fn a_report_deleted_there_is_drift_its_checks_go_on_quietly_and_mending_ma
 }
 
 #[tokio::test]
+async fn what_was_deleted_there_a_moment_after_it_was_made_is_said_to_be_unclear_yet_and_mended_by_one_command_later() {
+    let it = TestApp::start().await;
+    let report = it.registered().await;
+    it.there("DELETE", "", None).await;
+    let drift = it.get(&format!("/reports/{report}/drift?fresh=true")).await;
+    assert_eq!((&drift["checked_at"], &drift["differences"]), (&Value::Null, &json!([])));
+    assert!(drift["not_compared"].as_str().unwrap().contains("five minutes"), "{drift}");
+    let unclear = mend(&it, &report).await;
+    assert!(unclear["warnings"][0].as_str().unwrap().contains("five minutes"), "{unclear}");
+
+    it.after(5 * 60).await;
+    mend(&it, &report).await;
+
+    assert_eq!(it.sandbox.world.reports().len(), 1, "nobody had to have it compared before");
+    assert_eq!(it.sandbox.world.reports()[0].status, ReportStatus::Active);
+}
+
+#[tokio::test]
 async fn a_difference_that_goes_away_by_itself_is_forgotten_and_told_again_when_it_comes_back() {
     let it = TestApp::start().await;
     let report = it.registered().await;
