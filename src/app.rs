@@ -169,7 +169,7 @@ impl App {
         let channels = Arc::new(Channels::new(straight, settings.mail)?);
         let archive =
             Archive::open(settings.archive.clone()).map_err(|error| BuildError::Archive(settings.archive, error))?;
-        let addresses = Addresses::new(settings.public_url.clone(), keyring.clone(), settings.guard.clone());
+        let addresses = Addresses::new(settings.public_url.clone(), &keyring, settings.guard.clone());
         let links = Links::new(settings.public_url, keyring.clone(), settings.dashboard_is_public);
         let base = (pool.clone(), clock.clone(), wake.clone());
         let sign_ins = sign_ins(&base, &keyring, &microsoft);

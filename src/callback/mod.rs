@@ -10,11 +10,11 @@ pub mod record;
 pub mod store;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
-use serde_json::value::RawValue;
 
 use crate::id::{CallbackId, ReportId};
 
@@ -38,31 +38,31 @@ impl Default for Settings {
 }
 
 /// A call that came in.
-#[derive(Debug, Clone)]
-pub struct Call {
+#[derive(Debug)]
+pub struct Call<'a> {
     /// The report whose address was called.
     pub report_id: ReportId,
     /// `GET` or `POST`.
-    pub method: String,
+    pub method: &'a str,
     /// What stood behind the token.
-    pub path: String,
+    pub path: Cow<'a, str>,
     /// The query string.
-    pub query: Option<String>,
-    /// Names and values, as a list; bytes that are no text are escaped.
-    pub headers: Box<RawValue>,
+    pub query: Option<Cow<'a, str>>,
+    /// Names and values; bytes that are no text are escaped.
+    pub headers: Vec<(&'a str, Cow<'a, str>)>,
     /// At most [`MOST_BODY`] bytes.
     pub body: bytes::Bytes,
     /// Whether there was more.
     pub body_cut: bool,
     /// Who called.
-    pub remote_address: Option<String>,
+    pub remote_address: Option<IpAddr>,
 }
 
-impl Call {
+impl Call<'_> {
     /// About so many bytes it takes here and in the database.
     fn bytes(&self) -> usize {
-        let texts = self.path.len() + self.query.as_ref().map_or(0, String::len) + self.headers.get().len();
-        512 + self.body.len() + texts
+        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        256 + self.path.len() + self.query.as_ref().map_or(0, |query| query.len()) + headers + self.body.len()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The callback door.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,19 +12,25 @@ use super::{Call, Settings, store};
 use crate::clock::Clock;
 use crate::db::Stored;
 use crate::db::batch::{Batch, NotWritten};
-use crate::id::{CallbackId, ReportId};
+use crate::db::copy::Row;
+use crate::id::ReportId;
 use crate::report::address::Addresses;
 
 /// Two writers: one commits while the other gathers.
 const WRITERS: usize = 2;
 /// A database that has not committed by then gets a 503; discovery heals the loss.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a row takes beside its own bytes, about.
+const AROUND_A_ROW: usize = 256;
+/// A writer keeps so many bytes of room from one batch to the next: usual calls need no more.
+const MOST_KEPT: usize = 512 * 1024;
 
 /// Checks addresses and records calls.
 #[derive(Clone)]
 pub struct Door {
     addresses: Addresses,
-    batch: Batch<Call, CallbackId>,
+    clock: Clock,
+    batch: Batch<Row, ()>,
     pace: Arc<Pace>,
 }
 
@@ -31,12 +38,12 @@ impl Door {
     /// Opens the door: two writers stand ready.
     pub fn open(pool: PgPool, clock: Clock, addresses: Addresses, settings: &Settings) -> Self {
         let kept = Kept { pool, idle: Arc::default() };
-        let write = move |calls: Vec<Call>| {
-            let (kept, clock) = (kept.clone(), clock.clone());
+        let write = move |calls: Vec<Row>| {
+            let kept = kept.clone();
             async move {
-                let written = tokio::time::timeout(COMMIT_TIMEOUT, kept.write(&clock, &calls)).await;
+                let written = tokio::time::timeout(COMMIT_TIMEOUT, kept.write(&calls)).await;
                 match written {
-                    Ok(Ok(ids)) => Some(ids),
+                    Ok(Ok(())) => Some(vec![(); calls.len()]),
                     Ok(Err(error)) => {
                         tracing::error!(%error, calls = calls.len(), "failed to record callbacks");
                         None
@@ -49,7 +56,7 @@ impl Door {
             }
         };
         let pace = Arc::new(Pace::new(settings.calls_per_second));
-        Self { addresses, batch: Batch::start(WRITERS, write), pace }
+        Self { addresses, clock, batch: Batch::start(WRITERS, write), pace }
     }
 
     /// The report whose token this is; anything else is nobody's. Does not ask the database.
@@ -62,51 +69,53 @@ impl Door {
         self.pace.takes(report, Instant::now())
     }
 
-    /// Records a call, with others that come at the same time. When this returns an id, it is durable.
-    pub async fn record(&self, call: Call) -> Result<CallbackId, NotWritten> {
-        let bytes = call.bytes();
-        self.batch.write(call, bytes).await
+    /// Records a call, with others that come at the same time, and waits until it is durable. It is handed over at once,
+    /// whatever becomes of who waits.
+    pub fn record(&self, call: &Call<'_>) -> impl Future<Output = Result<(), NotWritten>> + use<> {
+        let row = store::row(self.clock.new_id(), self.clock.now(), call);
+        let recording = row.map(|row| {
+            let bytes = row.length() + AROUND_A_ROW;
+            self.batch.write(row, bytes)
+        });
+        async move { recording.map_err(|_| NotWritten::Failed)?.await }
     }
 }
 
-/// Connections that the writers keep: neither the wait for a place in the pool nor its check of each connection is between two
-/// commits.
+/// What the writers keep: neither the wait for a place in the pool nor its check of each connection is between two commits.
 #[derive(Clone)]
 struct Kept {
     pool: PgPool,
-    idle: Arc<Mutex<Vec<PgConnection>>>,
+    idle: Arc<Mutex<Vec<Pen>>>,
+}
+
+struct Pen {
+    conn: PgConnection,
+    buffer: Vec<u8>,
 }
 
 impl Kept {
-    /// Writes calls in one statement and tells their ids.
-    async fn write(&self, clock: &Clock, calls: &[Call]) -> Stored<Vec<CallbackId>> {
-        let ids: Vec<CallbackId> = calls.iter().map(|_| clock.new_id()).collect();
+    /// Writes calls in one statement.
+    async fn write(&self, calls: &[Row]) -> Stored<()> {
         let kept = self.idle().pop();
-        if let Some(kept) = kept {
-            match self.write_with(kept, &ids, calls, clock).await {
-                Ok(()) => return Ok(ids),
+        if let Some(pen) = kept {
+            match self.write_with(pen, calls).await {
+                Ok(()) => return Ok(()),
                 // The database may have been started anew since: what is kept is worth nothing then.
                 Err(_) => self.idle().clear(),
             }
         }
-        let fresh = self.pool.acquire().await?.detach();
-        self.write_with(fresh, &ids, calls, clock).await?;
-        Ok(ids)
+        let conn = self.pool.acquire().await?.detach();
+        self.write_with(Pen { conn, buffer: Vec::new() }, calls).await
     }
 
-    async fn write_with(
-        &self,
-        mut conn: PgConnection,
-        ids: &[CallbackId],
-        calls: &[Call],
-        clock: &Clock,
-    ) -> Stored<()> {
-        store::insert(&mut conn, ids, calls, clock.now()).await?;
-        self.idle().push(conn);
+    async fn write_with(&self, mut pen: Pen, calls: &[Row]) -> Stored<()> {
+        store::insert(&mut pen.conn, calls, &mut pen.buffer).await?;
+        pen.buffer.shrink_to(MOST_KEPT);
+        self.idle().push(pen);
         Ok(())
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Pen>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

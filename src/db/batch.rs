@@ -58,13 +58,19 @@ impl<I: Send + 'static, O: Send + 'static> Batch<I, O> {
         Self { queue, room: Arc::new(Semaphore::new(MOST_BYTES as usize)) }
     }
 
-    /// Has an item of about `bytes` written and waits until it is durable.
-    pub async fn write(&self, item: I, bytes: usize) -> Result<O, NotWritten> {
+    /// Has an item of about `bytes` written, and waits until it is durable. It is handed over at once, whatever becomes of who
+    /// waits.
+    pub fn write(&self, item: I, bytes: usize) -> impl Future<Output = Result<O, NotWritten>> + use<I, O> {
+        let handed_over = self.hand_over(item, bytes);
+        async move { handed_over?.await.ok().flatten().ok_or(NotWritten::Failed) }
+    }
+
+    fn hand_over(&self, item: I, bytes: usize) -> Result<oneshot::Receiver<Option<O>>, NotWritten> {
         let bytes = u32::try_from(bytes).unwrap_or(MOST_BYTES).min(MOST_BYTES);
         let room = self.room.clone().try_acquire_many_owned(bytes).map_err(|_| NotWritten::Full)?;
         let (answer, answered) = oneshot::channel();
         self.queue.try_send(Waiting { item, answer, room }).map_err(|_| NotWritten::Full)?;
-        answered.await.ok().flatten().ok_or(NotWritten::Failed)
+        Ok(answered)
     }
 }
 
@@ -73,15 +79,18 @@ where
     W: Fn(Vec<I>) -> F,
     F: Future<Output = Option<Vec<O>>>,
 {
+    let (mut batch, mut answers) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
     loop {
-        let mut batch = Vec::new();
         if waiting.lock().await.recv_many(&mut batch, BATCH).await == 0 {
             return;
         }
-        let (items, answers): (Vec<I>, Vec<_>) =
-            batch.into_iter().map(|one| (one.item, (one.answer, one.room))).unzip();
+        let split = |one: Waiting<I, O>| {
+            answers.push((one.answer, one.room));
+            one.item
+        };
+        let items = batch.drain(..).map(split).collect();
         let mut outcomes = write(items).await.map(Vec::into_iter);
-        for (answer, _room) in answers {
+        for (answer, _room) in answers.drain(..) {
             let outcome = outcomes.as_mut().and_then(Iterator::next);
             // Whoever asked may have gone; the item is written all the same.
             let _ = answer.send(outcome);

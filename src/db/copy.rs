@@ -3,8 +3,10 @@
 //! The form: a head, then each row with the number of its fields, each field with its length (-1 for null), and an end.
 
 use sqlx::encode::{Encode, IsNull};
-use sqlx::postgres::PgArgumentBuffer;
-use sqlx::{PgConnection, Postgres};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo};
+use sqlx::{PgConnection, Postgres, Type};
 
 use super::Stored;
 
@@ -12,26 +14,21 @@ const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const NULL: i32 = -1;
 const END: i16 = -1;
 
-/// Rows that are about to be copied. Each field must be of exactly the column's type: nothing is cast.
-pub struct Rows {
+/// A row that is about to be copied. Each field must be of exactly the column's type: nothing is cast.
+pub struct Row {
     buffer: PgArgumentBuffer,
 }
 
-impl Rows {
-    /// None yet; room for so many bytes.
-    pub fn with_capacity(bytes: usize) -> Self {
+impl Row {
+    /// Begins a row of so many fields; room for so many bytes.
+    pub fn of(fields: i16, bytes: usize) -> Self {
         let mut buffer = PgArgumentBuffer::default();
-        buffer.reserve(HEAD.len() + bytes);
-        buffer.extend_from_slice(HEAD);
+        buffer.reserve(bytes);
+        buffer.extend_from_slice(&fields.to_be_bytes());
         Self { buffer }
     }
 
-    /// Begins a row of so many fields.
-    pub fn row(&mut self, fields: i16) {
-        self.buffer.extend_from_slice(&fields.to_be_bytes());
-    }
-
-    /// Adds the next field of the row.
+    /// Adds the next field.
     pub fn field<'v>(&mut self, value: impl Encode<'v, Postgres>) -> Stored<&mut Self> {
         let at = self.buffer.len();
         self.buffer.extend_from_slice(&NULL.to_be_bytes());
@@ -43,11 +40,60 @@ impl Rows {
         Ok(self)
     }
 
-    /// Copies them in; `statement` is a `COPY … FROM STDIN (FORMAT BINARY)`. They are there together or not at all.
-    pub async fn copy(mut self, conn: &mut PgConnection, statement: &str) -> Stored<u64> {
-        self.buffer.extend_from_slice(&END.to_be_bytes());
-        let mut copy = conn.copy_in_raw(statement).await?;
-        copy.send(&self.buffer[..]).await?;
-        Ok(copy.finish().await?)
+    /// How long it is, in bytes.
+    pub fn length(&self) -> usize {
+        self.buffer.len()
     }
+
+    /// Inserts it by a prepared `statement` with a parameter for each field, of these types: for one row a round trip less.
+    pub async fn insert(&self, conn: &mut PgConnection, statement: &'static str, types: &[Oid]) -> Stored<()> {
+        let mut rest = &self.buffer[size_of::<i16>()..];
+        let mut query = sqlx::query(statement);
+        for oid in types {
+            let (length, behind) = rest.split_at(size_of::<i32>());
+            let length = i32::from_be_bytes([length[0], length[1], length[2], length[3]]);
+            let value = usize::try_from(length).ok().map(|length| &behind[..length]);
+            rest = &behind[value.map_or(0, <[u8]>::len)..];
+            query = query.bind(Field { value, oid: *oid });
+        }
+        query.execute(conn).await?;
+        Ok(())
+    }
+}
+
+/// A field as it stands in a row, of a type that is known by its number.
+struct Field<'r> {
+    value: Option<&'r [u8]>,
+    oid: Oid,
+}
+
+impl Type<Postgres> for Field<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(0))
+    }
+}
+
+impl Encode<'_, Postgres> for Field<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        buffer.extend_from_slice(self.value.unwrap_or_default());
+        Ok(if self.value.is_some() { IsNull::No } else { IsNull::Yes })
+    }
+
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(PgTypeInfo::with_oid(self.oid))
+    }
+}
+
+/// Copies rows in; `statement` is a `COPY … FROM STDIN (FORMAT BINARY)`. They are there together or not at all. What `buffer`
+/// held is replaced; whoever keeps it spares the next copy a large allocation.
+pub async fn copy(conn: &mut PgConnection, statement: &str, rows: &[Row], buffer: &mut Vec<u8>) -> Stored<u64> {
+    buffer.clear();
+    buffer.extend_from_slice(HEAD);
+    for row in rows {
+        buffer.extend_from_slice(&row.buffer);
+    }
+    buffer.extend_from_slice(&END.to_be_bytes());
+    let mut copy = conn.copy_in_raw(statement).await?;
+    copy.send(&buffer[..]).await?;
+    Ok(copy.finish().await?)
 }

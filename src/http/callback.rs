@@ -5,22 +5,21 @@
 //! recorded, not even where a caller repeats it.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
-use serde_json::value::{RawValue, to_raw_value};
 
 use super::source;
 use crate::app::App;
 use crate::callback::{Call, MOST_BODY, escaped};
 use crate::db::batch::NotWritten;
-use crate::id::CallbackId;
+use crate::id::ReportId;
 
 const PREFIX: &str = "/callbacks/";
 /// Stands where the token stood in what a caller sent.
@@ -30,69 +29,106 @@ const MOST_READ: usize = 16 * MOST_BODY;
 /// A caller that sends its body more slowly than this is taken at its word so far.
 const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Takes whatever comes below `/callbacks/`.
-pub(super) async fn take(State(app): State<App>, request: Request) -> Response {
+type Outcome = Result<(), NotWritten>;
+
+/// Takes whatever comes below `/callbacks/`. All that can be done at once is done before anything is awaited, so that of a
+/// crowd that waits for one commit each holds little.
+pub(super) fn take(State(app): State<App>, request: Request) -> impl Future<Output = Response> + Send {
+    let began = tokio::time::Instant::now();
+    let taken = taken(app, request);
+    async move {
+        let outcome = match taken {
+            Ok(recording) => recording.await,
+            Err(status) => return answer(status),
+        };
+        let (verdict, status) = match outcome {
+            Ok(()) => ("recorded", StatusCode::OK),
+            Err(NotWritten::Full) => ("shed", StatusCode::SERVICE_UNAVAILABLE),
+            Err(NotWritten::Failed) => ("not_recorded", StatusCode::SERVICE_UNAVAILABLE),
+        };
+        count(verdict);
+        metrics::histogram!("tidings_callback_seconds").record(began.elapsed().as_secs_f64());
+        answer(status)
+    }
+}
+
+/// Checks a call and has it recorded; where it is not, tells what to answer. A caller that hangs up has still called: what was handed to the door is written, and a
+/// body that is still on its way is read in a task of its own.
+fn taken(app: App, request: Request) -> Result<impl Future<Output = Outcome>, StatusCode> {
     let (head, body) = request.into_parts();
-    let behind = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
-    let (token, rest) = behind.split_once('/').map_or((behind, ""), |(token, rest)| (token, rest));
-    let Some(report_id) = app.door.report_of(token) else {
-        metrics::counter!("tidings_callbacks_total", "verdict" => "forged").increment(1);
-        return StatusCode::NOT_FOUND.into_response();
+    let Some(report_id) = app.door.report_of(behind(&head).0) else {
+        count("forged");
+        return Err(StatusCode::NOT_FOUND);
     };
     match head.method {
         Method::GET | Method::POST => {}
-        Method::HEAD => return StatusCode::OK.into_response(),
-        Method::OPTIONS => return (StatusCode::NO_CONTENT, [("allow", "GET, POST, HEAD, OPTIONS")]).into_response(),
-        _ => return (StatusCode::METHOD_NOT_ALLOWED, [("allow", "GET, POST, HEAD, OPTIONS")]).into_response(),
+        Method::HEAD => return Err(StatusCode::OK),
+        Method::OPTIONS => return Err(StatusCode::NO_CONTENT),
+        _ => return Err(StatusCode::METHOD_NOT_ALLOWED),
     }
-    let began = tokio::time::Instant::now();
-    let (verdict, answer) = if app.door.takes(report_id) {
-        let call = Call {
-            report_id,
-            method: head.method.to_string(),
-            path: if rest.is_empty() { String::new() } else { hidden(&format!("/{rest}"), token).into_owned() },
-            query: head.uri.query().map(|query| hidden(query, token).into_owned()),
-            headers: headers(&head.headers, token),
-            remote_address: source(&app, &head),
-            body: Bytes::new(),
-            body_cut: false,
-        };
-        recorded(app, call, body, token.to_owned()).await
-    } else {
-        ("over_the_limit", StatusCode::TOO_MANY_REQUESTS)
-    };
-    metrics::counter!("tidings_callbacks_total", "verdict" => verdict).increment(1);
-    metrics::histogram!("tidings_callback_seconds").record(began.elapsed().as_secs_f64());
-    if answer.is_success() { answer.into_response() } else { (answer, [("retry-after", "1")]).into_response() }
+    if !app.door.takes(report_id) {
+        count("over_the_limit");
+        return Err(StatusCode::TOO_MANY_REQUESTS);
+    }
+    let mut reading = Box::pin(read(body));
+    Ok(match (&mut reading).now_or_never() {
+        Some(came) => record(&app, report_id, &head, came).left_future(),
+        None => {
+            let recording = async move {
+                let came = reading.await;
+                record(&app, report_id, &head, came).await
+            };
+            tokio::spawn(recording).map(|ended| ended.unwrap_or(Err(NotWritten::Failed))).right_future()
+        }
+    })
 }
 
-/// A caller that hangs up has still called: what was handed to the door is written, and a body that is still on its way is
-/// read in a task of its own.
-async fn recorded(app: App, call: Call, body: Body, token: String) -> (&'static str, StatusCode) {
-    let mut reading = Box::pin(read(body));
-    let outcome = match (&mut reading).now_or_never() {
-        Some(came) => record(&app, call, came, &token).await,
-        None => {
-            let recording = tokio::spawn(async move { record(&app, call, reading.await, &token).await });
-            recording.await.unwrap_or(Err(NotWritten::Failed))
-        }
-    };
-    match outcome {
-        Ok(_) => ("recorded", StatusCode::OK),
-        Err(NotWritten::Full) => ("shed", StatusCode::SERVICE_UNAVAILABLE),
-        Err(NotWritten::Failed) => ("not_recorded", StatusCode::SERVICE_UNAVAILABLE),
-    }
+/// The token of the address that was called, and the path behind it.
+fn behind(head: &Parts) -> (&str, &str) {
+    let behind = head.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    behind.split_at(behind.find('/').unwrap_or(behind.len()))
 }
 
 /// Hands a call to the door before it waits for the first time.
-async fn record(app: &App, call: Call, (body, body_cut): (Bytes, bool), token: &str) -> Result<CallbackId, NotWritten> {
-    let body = without(body, token);
-    app.door.record(Call { body, body_cut, ..call }).await
+fn record(
+    app: &App,
+    report_id: ReportId,
+    head: &Parts,
+    (body, body_cut): (Bytes, bool),
+) -> impl Future<Output = Outcome> + use<> {
+    let (token, path) = behind(head);
+    let call = Call {
+        report_id,
+        method: head.method.as_str(),
+        path: if path == "/" { "".into() } else { hidden(path, token) },
+        query: head.uri.query().map(|query| hidden(query, token)),
+        headers: head.headers.iter().map(|(name, value)| (name.as_str(), shown(value, token))).collect(),
+        remote_address: source(app, head),
+        body: without(body, token),
+        body_cut,
+    };
+    app.door.record(&call)
 }
 
-fn source(app: &App, head: &Parts) -> Option<String> {
+fn source(app: &App, head: &Parts) -> Option<IpAddr> {
     let peer = head.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
-    Some(source::of(peer, &head.headers, &app.trusted_proxies).to_string())
+    Some(source::of(peer, &head.headers, &app.trusted_proxies))
+}
+
+fn answer(status: StatusCode) -> Response {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            (status, [("retry-after", "1")]).into_response()
+        }
+        StatusCode::NO_CONTENT | StatusCode::METHOD_NOT_ALLOWED => {
+            (status, [("allow", "GET, POST, HEAD, OPTIONS")]).into_response()
+        }
+        _ => status.into_response(),
+    }
+}
+
+fn count(verdict: &'static str) {
+    metrics::counter!("tidings_callbacks_total", "verdict" => verdict).increment(1);
 }
 
 /// At most 64 KiB; the second value tells whether there was more, or the rest never came. A little more is read and dropped,
@@ -124,11 +160,6 @@ fn joined(before: Bytes, chunk: Bytes) -> Bytes {
     let mut all = BytesMut::from(before);
     all.extend_from_slice(&chunk);
     all.freeze()
-}
-
-fn headers(headers: &HeaderMap, token: &str) -> Box<RawValue> {
-    let all: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), shown(value, token))).collect();
-    to_raw_value(&all).expect("texts can be written as JSON")
 }
 
 fn shown<'a>(value: &'a HeaderValue, token: &str) -> Cow<'a, str> {

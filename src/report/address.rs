@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::id::ReportId;
 use crate::outbound::{Guard, is_public};
-use crate::secret::{Keyring, key_named_by};
+use crate::secret::{Keyring, Signer, key_named_by};
 
 const PURPOSE: &str = "callback";
 
@@ -15,20 +15,20 @@ const PURPOSE: &str = "callback";
 #[derive(Debug, Clone)]
 pub struct Addresses {
     public_url: Url,
-    keyring: Keyring,
+    signer: Signer,
     guard: Guard,
 }
 
 impl Addresses {
     /// Addresses below `public_url`.
-    pub fn new(public_url: Url, keyring: Keyring, guard: Guard) -> Self {
-        Self { public_url, keyring, guard }
+    pub fn new(public_url: Url, keyring: &Keyring, guard: Guard) -> Self {
+        Self { public_url, signer: keyring.signer(PURPOSE), guard }
     }
 
     /// The address for a report, if an API at `api` could reach us there: from outside the allowed networks that takes a
     /// public https address.
     pub fn for_report(&self, report: ReportId, api: &Url) -> Option<Url> {
-        self.reachable_from(api).then(|| self.address(&self.keyring.sign(PURPOSE, report.0.as_bytes())))
+        self.reachable_from(api).then(|| self.address(&self.signer.sign(report.0.as_bytes())))
     }
 
     /// Whether an API at `api` could reach us.
@@ -38,13 +38,13 @@ impl Addresses {
 
     /// Whether `address` is ours for this report, made with any key that is still valid.
     pub fn is_ours(&self, address: &str, report: ReportId) -> bool {
-        let tokens = self.keyring.sign_with_each(PURPOSE, report.0.as_bytes());
+        let tokens = self.signer.sign_with_each(report.0.as_bytes());
         tokens.iter().any(|token| address.trim_end_matches('/') == self.address(token).as_str())
     }
 
     /// The report whose token this is.
     pub fn report_of(&self, token: &str) -> Option<ReportId> {
-        let payload = self.keyring.verify(PURPOSE, token)?;
+        let payload = self.signer.verify(token)?;
         Some(ReportId(uuid::Uuid::from_slice(&payload).ok()?))
     }
 
@@ -56,7 +56,7 @@ impl Addresses {
 
     /// The last characters of a report's address, enough to compare with what the API shows.
     pub fn tail(&self, report: ReportId) -> String {
-        let token = self.keyring.sign(PURPOSE, report.0.as_bytes());
+        let token = self.signer.sign(report.0.as_bytes());
         format!("…{}", &token[token.len() - 6..])
     }
 
@@ -96,7 +96,7 @@ mod tests {
 
     fn addresses(keys: &str, public_url: &str) -> Addresses {
         let keyring = Keyring::parse(&Secret::new(keys)).unwrap();
-        Addresses::new(public_url.parse().unwrap(), keyring, Guard::new(&["127.0.0.0/8".parse().unwrap()]))
+        Addresses::new(public_url.parse().unwrap(), &keyring, Guard::new(&["127.0.0.0/8".parse().unwrap()]))
     }
 
     #[test]

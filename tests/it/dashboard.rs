@@ -172,15 +172,15 @@ impl Place {
     async fn call(&self, report_id: ReportId, path: &str) {
         let call = Call {
             report_id,
-            method: "POST".into(),
+            method: "POST",
             path: path.into(),
             query: None,
-            headers: serde_json::value::to_raw_value(&[(); 0]).unwrap(),
+            headers: Vec::new(),
             body: bytes::Bytes::new(),
             body_cut: false,
-            remote_address: Some("203.0.113.9".into()),
+            remote_address: Some("203.0.113.9".parse().unwrap()),
         };
-        self.app.door.record(call).await.unwrap();
+        self.app.door.record(&call).await.unwrap();
     }
 
     /// An execution whose file was stored and told, as the stages leave it.

@@ -1,70 +1,48 @@
 //! Adds calls. A trigger of the table makes the checks of their reports due and hints at them, in the same transaction, and it
 //! marks the calls whose report is gone.
 
-use std::borrow::Cow;
-
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use sqlx::postgres::types::Oid;
 use sqlx::types::Json;
 
 use crate::callback::{Call, Verdict, escaped};
 use crate::db::Stored;
-use crate::db::copy::Rows;
+use crate::db::copy::{Row, copy};
 use crate::id::CallbackId;
 
 const COLUMNS: i16 = 12;
+const INSERT: &str = "insert into callbacks
+    (id, received_at, report_id, verdict, method, path, query, headers, body, body_escaped, body_cut, remote_address)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+/// The numbers of the columns' types, which are the same in every Postgres.
+const TYPES: [Oid; 12] = [UUID, TIMESTAMPTZ, UUID, TEXT, TEXT, TEXT, TEXT, JSONB, TEXT, BOOL, BOOL, TEXT];
+const BOOL: Oid = Oid(16);
+const TEXT: Oid = Oid(25);
+const TIMESTAMPTZ: Oid = Oid(1184);
+const UUID: Oid = Oid(2950);
+const JSONB: Oid = Oid(3802);
 const COPY: &str = "copy callbacks
     (id, received_at, report_id, verdict, method, path, query, headers, body, body_escaped, body_cut, remote_address)
     from stdin (format binary)";
 
-/// Adds calls under these ids, all in one statement, and so in one transaction.
-pub(in crate::callback) async fn insert(
-    conn: &mut PgConnection,
-    ids: &[CallbackId],
-    calls: &[Call],
-    now: DateTime<Utc>,
-) -> Stored<()> {
-    // A copy takes one round trip more.
-    if let ([id], [call]) = (ids, calls) { one(conn, *id, call, now).await } else { all(conn, ids, calls, now).await }
-}
-
-async fn one(conn: &mut PgConnection, id: CallbackId, call: &Call, now: DateTime<Utc>) -> Stored<()> {
+/// A call as a row of the table.
+pub(in crate::callback) fn row(id: CallbackId, now: DateTime<Utc>, call: &Call<'_>) -> Stored<Row> {
     let (body, body_escaped) = escaped(&call.body);
-    sqlx::query!(
-        "insert into callbacks
-             (id, received_at, report_id, verdict, method, path, query, headers, body, body_escaped, body_cut, remote_address)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-        id.0,
-        now,
-        call.report_id.0,
-        Verdict::Accepted.as_str(),
-        call.method,
-        &path(call),
-        call.query,
-        Json(&call.headers) as _,
-        &body,
-        body_escaped,
-        call.body_cut,
-        call.remote_address
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
+    let mut row = Row::of(COLUMNS, call.bytes());
+    row.field(id.0)?.field(now)?.field(call.report_id.0)?.field(Verdict::Accepted.as_str())?;
+    row.field(call.method)?.field(escaped(call.path.as_bytes()).0)?.field(call.query.as_deref())?;
+    row.field(Json(&call.headers))?.field(body)?.field(body_escaped)?.field(call.body_cut)?;
+    row.field(call.remote_address.map(|address| address.to_string()))?;
+    Ok(row)
 }
 
-async fn all(conn: &mut PgConnection, ids: &[CallbackId], calls: &[Call], now: DateTime<Utc>) -> Stored<()> {
-    let mut rows = Rows::with_capacity(calls.iter().map(Call::bytes).sum());
-    for (id, call) in ids.iter().zip(calls) {
-        let (body, body_escaped) = escaped(&call.body);
-        rows.row(COLUMNS);
-        rows.field(id.0)?.field(now)?.field(call.report_id.0)?.field(Verdict::Accepted.as_str())?;
-        rows.field(&call.method)?.field(path(call))?.field(call.query.as_deref())?.field(Json(&call.headers))?;
-        rows.field(body)?.field(body_escaped)?.field(call.body_cut)?.field(call.remote_address.as_deref())?;
+/// Adds calls, all in one statement, and so in one transaction.
+pub(in crate::callback) async fn insert(conn: &mut PgConnection, rows: &[Row], buffer: &mut Vec<u8>) -> Stored<()> {
+    // A copy takes one round trip more.
+    if let [row] = rows {
+        return row.insert(conn, INSERT, &TYPES).await;
     }
-    rows.copy(conn, COPY).await?;
+    copy(conn, COPY, rows, buffer).await?;
     Ok(())
-}
-
-fn path(call: &Call) -> Cow<'_, str> {
-    escaped(call.path.as_bytes()).0
 }

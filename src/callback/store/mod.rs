@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(super) use insert::insert;
+pub(super) use insert::{insert, row};
 
 use super::{Callback, Verdict};
 use crate::db::Stored;

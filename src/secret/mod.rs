@@ -4,6 +4,8 @@
 //! service's keys: the first seals and signs, all of them open and verify, and each purpose uses a key of its own that is
 //! derived from them, so that a signature made for one thing is worth nothing for another.
 
+mod signer;
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -12,6 +14,8 @@ use hmac::{Hmac, Mac};
 use rand::Rng;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+pub use signer::Signer;
 
 const KEY_BYTES: usize = 32;
 const KEY_ID_BYTES: usize = 4;
@@ -207,36 +211,24 @@ impl Keyring {
         self.keys.iter().map(|key| fingerprint(key, secret)).collect()
     }
 
-    /// Signs `payload` for one purpose, as one URL-safe text: key id, payload, HMAC-SHA256 over both.
+    /// Signs `payload` for one purpose; see [`Signer::sign`].
     pub fn sign(&self, purpose: &str, payload: &[u8]) -> String {
-        let key = self.newest();
-        signed_text(key, purpose, payload)
+        self.signer(purpose).sign(payload)
     }
 
-    /// The texts that [`Keyring::sign`] would have made with each key that is still valid.
-    pub fn sign_with_each(&self, purpose: &str, payload: &[u8]) -> Vec<String> {
-        self.keys.iter().map(|key| signed_text(key, purpose, payload)).collect()
-    }
-
-    /// The payload of a text that a key of ours signed for this purpose; compares in constant time.
+    /// The payload of a text that was signed for this purpose; see [`Signer::verify`].
     pub fn verify(&self, purpose: &str, text: &str) -> Option<Vec<u8>> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (id, rest) = bytes.split_at_checked(KEY_ID_BYTES)?;
-        let (payload, tag) = rest.split_at_checked(rest.len().checked_sub(32)?)?;
-        // An unknown key is checked against ours all the same, so that its answer takes as long.
-        let key = self.by_id(id).unwrap_or_else(|| self.newest());
-        mac(&key.derived(purpose), &[id, payload]).verify_slice(tag).ok()?;
-        Some(payload.to_vec())
+        self.signer(purpose).verify(text)
+    }
+
+    /// Signs for one purpose again and again.
+    pub fn signer(&self, purpose: &str) -> Signer {
+        Signer::of(self, purpose)
     }
 }
 
 fn fingerprint(key: &Key, secret: &Secret) -> Vec<u8> {
     mac(&key.derived("fingerprint"), &[secret.expose().as_bytes()]).finalize().into_bytes().to_vec()
-}
-
-fn signed_text(key: &Key, purpose: &str, payload: &[u8]) -> String {
-    let tag = mac(&key.derived(purpose), &[&key.id, payload]).finalize().into_bytes();
-    URL_SAFE_NO_PAD.encode([&key.id[..], payload, &tag].concat())
 }
 
 /// The id (hex) of the key that a signed text names; what is no such text may name any.
