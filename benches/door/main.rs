@@ -37,7 +37,7 @@ fn main() {
     }
 }
 
-/// What each server of the comparison runs on, and `tidings serve` too.
+/// What each server of the comparison runs on, and the generator of load: the runtime as tokio builds it.
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
