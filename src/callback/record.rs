@@ -73,6 +73,7 @@ impl Door {
     /// whatever becomes of who waits.
     pub fn record(&self, call: &Call<'_>) -> impl Future<Output = Result<(), NotWritten>> + use<> {
         let row = store::row(self.clock.new_id(), self.clock.now(), call);
+        let row = row.inspect_err(|error| tracing::error!(%error, "failed to write a callback as a row"));
         let recording = row.map(|row| {
             let bytes = row.length() + AROUND_A_ROW;
             self.batch.write(row, bytes)

@@ -52,8 +52,8 @@ pub(super) fn take(State(app): State<App>, request: Request) -> impl Future<Outp
     }
 }
 
-/// Checks a call and has it recorded; where it is not, tells what to answer. A caller that hangs up has still called: what was handed to the door is written, and a
-/// body that is still on its way is read in a task of its own.
+/// Checks a call and has it recorded; where it is not, tells what to answer. A caller that hangs up has still called: what was
+/// handed to the door is written, and a body that is still on its way is read in a task of its own.
 fn taken(app: App, request: Request) -> Result<impl Future<Output = Outcome>, StatusCode> {
     let (head, body) = request.into_parts();
     let Some(report_id) = app.door.report_of(behind(&head).0) else {

@@ -11,10 +11,16 @@ use crate::db::Stored;
 use crate::db::copy::{Row, copy};
 use crate::id::CallbackId;
 
+/// What a row is made of, in the order of [`row`] and of [`TYPES`].
+macro_rules! columns {
+    () => {
+        "(id, received_at, report_id, verdict, method, path, query, headers, body, body_escaped, body_cut, remote_address)"
+    };
+}
+
 const COLUMNS: i16 = 12;
-const INSERT: &str = "insert into callbacks
-    (id, received_at, report_id, verdict, method, path, query, headers, body, body_escaped, body_cut, remote_address)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+const INSERT: &str =
+    concat!("insert into callbacks ", columns!(), " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
 /// The numbers of the columns' types, which are the same in every Postgres.
 const TYPES: [Oid; 12] = [UUID, TIMESTAMPTZ, UUID, TEXT, TEXT, TEXT, TEXT, JSONB, TEXT, BOOL, BOOL, TEXT];
 const BOOL: Oid = Oid(16);
@@ -22,9 +28,7 @@ const TEXT: Oid = Oid(25);
 const TIMESTAMPTZ: Oid = Oid(1184);
 const UUID: Oid = Oid(2950);
 const JSONB: Oid = Oid(3802);
-const COPY: &str = "copy callbacks
-    (id, received_at, report_id, verdict, method, path, query, headers, body, body_escaped, body_cut, remote_address)
-    from stdin (format binary)";
+const COPY: &str = concat!("copy callbacks ", columns!(), " from stdin (format binary)");
 
 /// A call as a row of the table.
 pub(in crate::callback) fn row(id: CallbackId, now: DateTime<Utc>, call: &Call<'_>) -> Stored<Row> {

@@ -74,7 +74,8 @@ async fn show(
 
 /// Bring the API into line with what we made: changed back, paused or resumed, or made anew if it was deleted
 #[utoipa::path(post, path = "/reports/{id}/mend", tag = "reports", params(("id" = ReportId, Path)),
-    responses((status = 200, body = ReportView), (status = 409, body = crate::http::error::Problem)))]
+    responses((status = 200, body = ReportView), (status = 409, body = crate::http::error::Problem),
+        (status = 502, body = crate::http::error::Problem)))]
 async fn mend(
     State(app): State<App>,
     MayWrite(actor): MayWrite,
