@@ -241,3 +241,23 @@ async fn an_end_that_the_api_never_says_is_taken_for_one_when_nothing_has_come_f
     assert_eq!(it.kinds().await, ["report.ready", "report.ended"]);
     assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "ended");
 }
+
+#[tokio::test]
+async fn a_paused_report_that_is_over_is_deleted_by_mending_only_after_its_last_file_was_fetched() {
+    let it = TestApp::start().await;
+    let report = made(&it, json!({ "interval_hours": 24, "occurrences": 1 })).await;
+    let old = it.sandbox.world.reports()[0].id.clone();
+    it.after(UNTIL_FIRST_RUN).await;
+    let drift = r#"[{"field":"state","ours":"paused","theirs":"inactive"}]"#;
+    it.sql(&format!("update reports set state = 'paused', drift = '{drift}', drift_since = created_at")).await;
+    let mut conn = it.app.pool.acquire().await.unwrap();
+    let read = store::find(&mut conn, report.parse().unwrap()).await.unwrap().unwrap();
+    store::comparisons::mend(&mut conn, &read, it.clock.now()).await.unwrap();
+
+    assert_eq!(settle(&it).await, [old.as_str()], "it is asked first what it made");
+    it.drain().await;
+
+    assert_eq!(it.list(&format!("/executions?report_id={report}")).await[0]["state"], "stored");
+    assert_eq!(it.get(&format!("/reports/{report}")).await["state"], "paused");
+    assert!(it.sandbox.world.reports().is_empty());
+}
