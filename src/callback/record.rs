@@ -1,25 +1,27 @@
 //! The callback door.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::pace::Pace;
 use super::{Call, Settings, store};
 use crate::clock::Clock;
 use crate::db::Stored;
-use crate::db::batch::{Batch, NotWritten};
+use crate::db::batch::{Batch, NotWritten, Queue, Taken};
 use crate::db::copy::Row;
 use crate::id::ReportId;
 use crate::report::address::Addresses;
 
-/// Two writers: one commits while the other gathers.
+/// Two writers: one commits while the other gets ready.
 const WRITERS: usize = 2;
 /// A database that has not committed by then gets a 503; discovery heals the loss.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A copy that was begun for calls that may come is ended without any after this time: it is an open transaction.
+const STANDS_OPEN: Duration = Duration::from_millis(250);
 /// What a row takes beside its own bytes, about.
 const AROUND_A_ROW: usize = 256;
 /// A writer keeps so many bytes of room from one batch to the next: usual calls need no more.
@@ -37,26 +39,13 @@ pub struct Door {
 impl Door {
     /// Opens the door: two writers stand ready.
     pub fn open(pool: PgPool, clock: Clock, addresses: Addresses, settings: &Settings) -> Self {
-        let kept = Kept { pool, idle: Arc::default() };
-        let write = move |calls: Vec<Row>| {
-            let kept = kept.clone();
-            async move {
-                let written = tokio::time::timeout(COMMIT_TIMEOUT, kept.write(&calls)).await;
-                match written {
-                    Ok(Ok(())) => Some(vec![(); calls.len()]),
-                    Ok(Err(error)) => {
-                        tracing::error!(%error, calls = calls.len(), "failed to record callbacks");
-                        None
-                    }
-                    Err(_) => {
-                        tracing::error!(calls = calls.len(), "the database did not commit callbacks in time");
-                        None
-                    }
-                }
-            }
-        };
+        let (batch, queue) = Batch::open();
+        for _ in 0..WRITERS {
+            let writer = Writer { pool: pool.clone(), conn: None, buffer: Vec::new() };
+            tokio::spawn(writer.write_all(queue.clone()));
+        }
         let pace = Arc::new(Pace::new(settings.calls_per_second));
-        Self { addresses, clock, batch: Batch::start(WRITERS, write), pace }
+        Self { addresses, clock, batch, pace }
     }
 
     /// The report whose token this is; anything else is nobody's. Does not ask the database.
@@ -82,41 +71,88 @@ impl Door {
     }
 }
 
-/// What the writers keep: neither the wait for a place in the pool nor its check of each connection is between two commits.
-#[derive(Clone)]
-struct Kept {
+/// Keeps its connection: neither the wait for a place in the pool nor its check of each connection is between two commits.
+struct Writer {
     pool: PgPool,
-    idle: Arc<Mutex<Vec<Pen>>>,
-}
-
-struct Pen {
-    conn: PgConnection,
+    conn: Option<PgConnection>,
     buffer: Vec<u8>,
 }
 
-impl Kept {
-    /// Writes calls in one statement.
-    async fn write(&self, calls: &[Row]) -> Stored<()> {
-        let kept = self.idle().pop();
-        if let Some(pen) = kept {
-            match self.write_with(pen, calls).await {
-                Ok(()) => return Ok(()),
-                // The database may have been started anew since: what is kept is worth nothing then.
-                Err(_) => self.idle().clear(),
+impl Writer {
+    /// Writes batch after batch until no more calls will come.
+    async fn write_all(mut self, queue: Queue<Row, ()>) {
+        let mut written = 0;
+        loop {
+            let next = match self.conn.take() {
+                Some(conn) if written > 1 => self.write_ahead(conn, &queue).await,
+                kept => self.write_next(kept, &queue).await,
+            };
+            match next {
+                Some(calls) => written = calls,
+                None => return,
             }
         }
-        let conn = self.pool.acquire().await?.detach();
-        self.write_with(Pen { conn, buffer: Vec::new() }, calls).await
     }
 
-    async fn write_with(&self, mut pen: Pen, calls: &[Row]) -> Stored<()> {
-        store::insert(&mut pen.conn, calls, &mut pen.buffer).await?;
-        pen.buffer.shrink_to(MOST_KEPT);
-        self.idle().push(pen);
-        Ok(())
+    /// Writes the next calls; tells how many.
+    async fn write_next(&mut self, kept: Option<PgConnection>, queue: &Queue<Row, ()>) -> Option<usize> {
+        let taken = queue.take().await?;
+        let written = timeout(COMMIT_TIMEOUT, self.write(kept, &taken.items)).await;
+        Some(answer(taken, written.ok()))
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Pen>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// In a crowd: begins to write before it is this writer's turn, so that a round trip less is between two commits.
+    async fn write_ahead(&mut self, mut conn: PgConnection, queue: &Queue<Row, ()>) -> Option<usize> {
+        let Ok(Ok(copy)) = timeout(COMMIT_TIMEOUT, store::begin(&mut conn)).await else { return Some(0) };
+        let Ok(taken) = timeout(STANDS_OPEN, queue.take()).await else {
+            if let Ok(Ok(_)) = timeout(COMMIT_TIMEOUT, copy.finish(&[], &mut self.buffer)).await {
+                self.conn = Some(conn);
+            }
+            return Some(0);
+        };
+        let taken = taken?;
+        let until = Instant::now() + COMMIT_TIMEOUT;
+        let written = match timeout_at(until, copy.finish(&taken.items, &mut self.buffer)).await {
+            Ok(Ok(_)) => Ok(Ok(self.keep(conn))),
+            Ok(Err(_)) => timeout_at(until, self.write(None, &taken.items)).await,
+            Err(too_late) => Err(too_late),
+        };
+        Some(answer(taken, written.ok()))
     }
+
+    /// Writes calls in one statement; with a new connection if the one that was kept fails, as the database may have been
+    /// started anew since.
+    async fn write(&mut self, kept: Option<PgConnection>, calls: &[Row]) -> Stored<()> {
+        if let Some(mut conn) = kept
+            && store::insert(&mut conn, calls, &mut self.buffer).await.is_ok()
+        {
+            return Ok(self.keep(conn));
+        }
+        let mut conn = self.pool.acquire().await?.detach();
+        store::insert(&mut conn, calls, &mut self.buffer).await?;
+        Ok(self.keep(conn))
+    }
+
+    fn keep(&mut self, conn: PgConnection) {
+        self.buffer.shrink_to(MOST_KEPT);
+        self.conn = Some(conn);
+    }
+}
+
+/// Tells whether calls were written, `None` if not in time; gives how many they are.
+fn answer(taken: Taken<Row, ()>, written: Option<Stored<()>>) -> usize {
+    let calls = taken.items.len();
+    let outcomes = match written {
+        Some(Ok(())) => Some(vec![(); calls]),
+        Some(Err(error)) => {
+            tracing::error!(%error, calls, "failed to record callbacks");
+            None
+        }
+        None => {
+            tracing::error!(calls, "the database did not commit callbacks in time");
+            None
+        }
+    };
+    taken.answer(outcomes);
+    calls
 }

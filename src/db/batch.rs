@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 const MOST_ITEMS: usize = 4096;
 const MOST_BYTES: u32 = 16 * 1024 * 1024;
@@ -30,7 +30,7 @@ struct Waiting<I, O> {
     room: OwnedSemaphorePermit,
 }
 
-/// A queue before one or more writers. The writers end when all clones of it are dropped and the rest is written.
+/// What brings items to their writers. They end when all clones of it are dropped and the rest is written.
 pub struct Batch<I, O> {
     queue: mpsc::Sender<Waiting<I, O>>,
     room: Arc<Semaphore>,
@@ -43,19 +43,28 @@ impl<I, O> Clone for Batch<I, O> {
 }
 
 impl<I: Send + 'static, O: Send + 'static> Batch<I, O> {
-    /// Starts `writers` tasks that write what comes with `write`. It gets up to 256 items and gives one outcome for each,
-    /// in their order, or `None` if nothing was written.
-    pub fn start<W, F>(writers: usize, write: W) -> Self
+    /// Starts a task that writes what comes with `write`. It gets up to 256 items and gives one outcome for each, in their
+    /// order, or `None` if nothing was written.
+    pub fn start<W, F>(write: W) -> Self
     where
-        W: Fn(Vec<I>) -> F + Clone + Send + 'static,
+        W: Fn(Vec<I>) -> F + Send + 'static,
         F: Future<Output = Option<Vec<O>>> + Send + 'static,
     {
+        let (batch, queue) = Self::open();
+        tokio::spawn(async move {
+            while let Some(mut taken) = queue.take().await {
+                let outcomes = write(std::mem::take(&mut taken.items)).await;
+                taken.answer(outcomes);
+            }
+        });
+        batch
+    }
+
+    /// For writers that do more between two batches than to write.
+    pub fn open() -> (Self, Queue<I, O>) {
         let (queue, waiting) = mpsc::channel(MOST_ITEMS);
-        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
-        for _ in 0..writers {
-            tokio::spawn(work(waiting.clone(), write.clone()));
-        }
-        Self { queue, room: Arc::new(Semaphore::new(MOST_BYTES as usize)) }
+        let room = Arc::new(Semaphore::new(MOST_BYTES as usize));
+        (Self { queue, room }, Queue(Arc::new(Mutex::new(waiting))))
     }
 
     /// Has an item of about `bytes` written, and waits until it is durable. It is handed over at once, whatever becomes of who
@@ -74,23 +83,43 @@ impl<I: Send + 'static, O: Send + 'static> Batch<I, O> {
     }
 }
 
-async fn work<I, O, W, F>(waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<Waiting<I, O>>>>, write: W)
-where
-    W: Fn(Vec<I>) -> F,
-    F: Future<Output = Option<Vec<O>>>,
-{
-    let (mut batch, mut answers) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
-    loop {
-        if waiting.lock().await.recv_many(&mut batch, BATCH).await == 0 {
-            return;
+/// What waits for its writers, of which one at a time has its turn.
+pub struct Queue<I, O>(Arc<Mutex<mpsc::Receiver<Waiting<I, O>>>>);
+
+impl<I, O> Clone for Queue<I, O> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<I, O> Queue<I, O> {
+    /// Waits for the writer's turn and then for items: up to 256, or `None` when no more will come. Who stops waiting has taken
+    /// nothing.
+    pub async fn take(&self) -> Option<Taken<I, O>> {
+        let mut turn = self.0.clone().lock_owned().await;
+        let mut waiting = Vec::with_capacity(BATCH);
+        if turn.recv_many(&mut waiting, BATCH).await == 0 {
+            return None;
         }
-        let split = |one: Waiting<I, O>| {
-            answers.push((one.answer, one.room));
-            one.item
-        };
-        let items = batch.drain(..).map(split).collect();
-        let mut outcomes = write(items).await.map(Vec::into_iter);
-        for (answer, _room) in answers.drain(..) {
+        let (items, answers) = waiting.into_iter().map(|one| (one.item, (one.answer, one.room))).unzip();
+        Some(Taken { items, answers, turn })
+    }
+}
+
+/// Items that a writer took. While this is there no other writer has its turn; if it goes unanswered, nothing was written.
+pub struct Taken<I, O> {
+    /// In the order in which they came.
+    pub items: Vec<I>,
+    answers: Vec<(oneshot::Sender<Option<O>>, OwnedSemaphorePermit)>,
+    turn: OwnedMutexGuard<mpsc::Receiver<Waiting<I, O>>>,
+}
+
+impl<I, O> Taken<I, O> {
+    /// Ends the turn and tells the outcomes, one for each item in their order, or that nothing was written.
+    pub fn answer(self, outcomes: Option<Vec<O>>) {
+        drop(self.turn);
+        let mut outcomes = outcomes.map(Vec::into_iter);
+        for (answer, _room) in self.answers {
             let outcome = outcomes.as_mut().and_then(Iterator::next);
             // Whoever asked may have gone; the item is written all the same.
             let _ = answer.send(outcome);
@@ -107,7 +136,7 @@ mod tests {
     async fn what_comes_during_a_write_shares_the_next_one() {
         let writes = Arc::new(AtomicUsize::new(0));
         let counted = writes.clone();
-        let batch: Batch<u32, u32> = Batch::start(1, move |items: Vec<u32>| {
+        let batch: Batch<u32, u32> = Batch::start(move |items: Vec<u32>| {
             counted.fetch_add(1, Ordering::SeqCst);
             async move {
                 tokio::task::yield_now().await;
@@ -124,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_fit_is_turned_away_and_a_failed_write_says_so() {
-        let batch: Batch<u32, u32> = Batch::start(1, |items: Vec<u32>| async move {
+        let batch: Batch<u32, u32> = Batch::start(|items: Vec<u32>| async move {
             if items.contains(&1) { None } else { std::future::pending().await }
         });
 

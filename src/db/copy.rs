@@ -5,7 +5,7 @@
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo};
+use sqlx::postgres::{PgArgumentBuffer, PgCopyIn, PgTypeInfo};
 use sqlx::{PgConnection, Postgres, Type};
 
 use super::Stored;
@@ -84,16 +84,25 @@ impl Encode<'_, Postgres> for Field<'_> {
     }
 }
 
-/// Copies rows in; `statement` is a `COPY … FROM STDIN (FORMAT BINARY)`. They are there together or not at all. What `buffer`
-/// held is replaced; whoever keeps it spares the next copy a large allocation.
-pub async fn copy(conn: &mut PgConnection, statement: &str, rows: &[Row], buffer: &mut Vec<u8>) -> Stored<u64> {
-    buffer.clear();
-    buffer.extend_from_slice(HEAD);
-    for row in rows {
-        buffer.extend_from_slice(&row.buffer);
+/// A copy that was begun: Postgres waits for its rows. Rows of one copy are there together or not at all.
+pub struct Copy<'c>(PgCopyIn<&'c mut PgConnection>);
+
+impl<'c> Copy<'c> {
+    /// Begins it; `statement` is a `COPY … FROM STDIN (FORMAT BINARY)`.
+    pub async fn begin(conn: &'c mut PgConnection, statement: &str) -> Stored<Self> {
+        Ok(Self(conn.copy_in_raw(statement).await?))
     }
-    buffer.extend_from_slice(&END.to_be_bytes());
-    let mut copy = conn.copy_in_raw(statement).await?;
-    copy.send(&buffer[..]).await?;
-    Ok(copy.finish().await?)
+
+    /// Sends the rows and waits until they are there. What `buffer` held is replaced; whoever keeps it spares the next copy a
+    /// large allocation.
+    pub async fn finish(mut self, rows: &[Row], buffer: &mut Vec<u8>) -> Stored<u64> {
+        buffer.clear();
+        buffer.extend_from_slice(HEAD);
+        for row in rows {
+            buffer.extend_from_slice(&row.buffer);
+        }
+        buffer.extend_from_slice(&END.to_be_bytes());
+        self.0.send(&buffer[..]).await?;
+        Ok(self.0.finish().await?)
+    }
 }

@@ -74,7 +74,7 @@ impl Deliver {
         wake: Wake,
     ) -> Self {
         let writer = pool.clone();
-        let outcomes = Batch::start(1, move |outcomes: Vec<Outcome>| record(writer.clone(), outcomes));
+        let outcomes = Batch::start(move |outcomes: Vec<Outcome>| record(writer.clone(), outcomes));
         Self { pool, clock, keyring, channels, links, wake, outcomes, flight: Flight::default() }
     }
 

@@ -8,7 +8,7 @@ use sqlx::types::Json;
 
 use crate::callback::{Call, Verdict, escaped};
 use crate::db::Stored;
-use crate::db::copy::{Row, copy};
+use crate::db::copy::{Copy, Row};
 use crate::id::CallbackId;
 
 /// What a row is made of, in the order of [`row`] and of [`TYPES`].
@@ -47,6 +47,11 @@ pub(in crate::callback) async fn insert(conn: &mut PgConnection, rows: &[Row], b
     if let [row] = rows {
         return row.insert(conn, INSERT, &TYPES).await;
     }
-    copy(conn, COPY, rows, buffer).await?;
+    begin(conn).await?.finish(rows, buffer).await?;
     Ok(())
+}
+
+/// Begins to add calls before it is known which.
+pub(in crate::callback) async fn begin(conn: &mut PgConnection) -> Stored<Copy<'_>> {
+    Copy::begin(conn, COPY).await
 }
