@@ -4,7 +4,6 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::postgres::types::Oid;
-use sqlx::types::Json;
 
 use crate::callback::{Call, Verdict, escaped};
 use crate::db::Stored;
@@ -22,21 +21,22 @@ const COLUMNS: i16 = 12;
 const INSERT: &str =
     concat!("insert into callbacks ", columns!(), " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
 /// The numbers of the columns' types, which are the same in every Postgres.
-const TYPES: [Oid; 12] = [UUID, TIMESTAMPTZ, UUID, TEXT, TEXT, TEXT, TEXT, JSONB, TEXT, BOOL, BOOL, TEXT];
+const TYPES: [Oid; 12] = [UUID, TIMESTAMPTZ, UUID, TEXT, TEXT, TEXT, TEXT, JSON, TEXT, BOOL, BOOL, TEXT];
 const BOOL: Oid = Oid(16);
+const JSON: Oid = Oid(114);
 const TEXT: Oid = Oid(25);
 const TIMESTAMPTZ: Oid = Oid(1184);
 const UUID: Oid = Oid(2950);
-const JSONB: Oid = Oid(3802);
 const COPY: &str = concat!("copy callbacks ", columns!(), " from stdin (format binary)");
 
 /// A call as a row of the table.
 pub(in crate::callback) fn row(id: CallbackId, now: DateTime<Utc>, call: &Call<'_>) -> Stored<Row> {
     let (body, body_escaped) = escaped(&call.body);
+    let headers = serde_json::to_string(&call.headers).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let mut row = Row::of(COLUMNS, call.bytes());
     row.field(id.0)?.field(now)?.field(call.report_id.0)?.field(Verdict::Accepted.as_str())?;
     row.field(call.method)?.field(escaped(call.path.as_bytes()).0)?.field(call.query.as_deref())?;
-    row.field(Json(&call.headers))?.field(body)?.field(body_escaped)?.field(call.body_cut)?;
+    row.field(&headers)?.field(body)?.field(body_escaped)?.field(call.body_cut)?;
     row.field(call.remote_address.map(|address| address.to_string()))?;
     Ok(row)
 }
