@@ -130,6 +130,7 @@ impl<I, O> Taken<I, O> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[tokio::test]
@@ -165,5 +166,25 @@ mod tests {
         tokio::task::yield_now().await;
         assert_eq!(batch.write(3, 1).await, Err(NotWritten::Full));
         stuck.abort();
+    }
+
+    #[tokio::test]
+    async fn a_writer_waits_for_the_turn_of_the_other_and_what_goes_unanswered_was_not_written() {
+        let (batch, queue) = Batch::<u32, u32>::open();
+        let (first, second) = (batch.write(1, 1), batch.write(2, 1));
+
+        let taken = queue.take().await.unwrap();
+        let third = batch.write(3, 1);
+        assert_eq!(taken.items, [1, 2]);
+        assert!(queue.take().now_or_never().is_none());
+        taken.answer(Some(vec![10, 20]));
+        assert_eq!((first.await, second.await), (Ok(10), Ok(20)));
+
+        let taken = queue.take().await.unwrap();
+        assert_eq!(taken.items, [3]);
+        drop(taken);
+        assert_eq!(third.await, Err(NotWritten::Failed));
+        drop(batch);
+        assert!(queue.take().await.is_none());
     }
 }

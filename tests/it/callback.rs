@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tidings::callback::Call;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
@@ -179,6 +180,63 @@ async fn a_call_for_a_report_that_is_gone_is_recorded_with_that_verdict_and_fail
     let mut verdicts: Vec<Value> = scene.it.list("/callbacks").await.iter().map(|row| row["verdict"].clone()).collect();
     verdicts.sort_by_key(Value::to_string);
     assert_eq!(verdicts, [json!("accepted"), json!("unknown_report")]);
+}
+
+/// Calls that are all there before a writer can take the first, every second one of them for a report that is gone.
+async fn crowd(scene: &Scene) {
+    let known = scene.report.parse().unwrap();
+    let gone = tidings::id::Id::at(scene.it.clock.now());
+    let call = |nth: usize| Call {
+        report_id: if nth.is_multiple_of(2) { known } else { gone },
+        method: "POST",
+        path: "".into(),
+        query: None,
+        headers: vec![("x-nth", nth.to_string().into())],
+        body: bytes::Bytes::new(),
+        body_cut: false,
+        remote_address: None,
+    };
+    let calls: Vec<_> = (0..20).map(|nth| scene.it.app.door.record(&call(nth))).collect();
+    for recorded in futures_util::future::join_all(calls).await {
+        recorded.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn crowd_after_crowd_is_recorded_at_once_and_each_call_has_its_verdict() {
+    let scene = Scene::start().await;
+
+    for _ in 0..5 {
+        crowd(&scene).await;
+    }
+
+    let of = |verdict| format!("select count(*) from callbacks where verdict = '{verdict}'");
+    assert_eq!(scene.it.number(&of("accepted")).await, 50);
+    assert_eq!(scene.it.number(&of("unknown_report")).await, 50);
+    assert_eq!(
+        scene.it.number("select count(*) from (select distinct headers::text from callbacks) as once").await,
+        20
+    );
+    assert_eq!(scene.it.number("select count(distinct xmin::text) from callbacks").await, 5);
+}
+
+#[tokio::test]
+async fn a_door_that_stands_ready_after_a_crowd_keeps_no_transaction_open_and_survives_the_loss_of_its_connections() {
+    let scene = Scene::start().await;
+    let doors = "from pg_stat_activity where datname = current_database() and query ilike 'copy callbacks%'";
+    crowd(&scene).await;
+    crowd(&scene).await;
+
+    let open = format!("select count(*) {doors} and state <> 'idle'");
+    until("no copy stands open", || async { scene.it.number(&open).await == 0 }).await;
+    assert_eq!(scene.post("alone").await, 200);
+
+    crowd(&scene).await;
+    let ended = format!("select count(pg_terminate_backend(pid)) {doors}");
+    assert!(scene.it.number(&ended).await > 0);
+    crowd(&scene).await;
+    crowd(&scene).await;
+    assert_eq!(scene.it.number("select count(*) from callbacks").await, 101);
 }
 
 #[tokio::test]
