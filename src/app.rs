@@ -183,7 +183,7 @@ impl App {
         );
         Ok(Self(Arc::new(Parts {
             access: Access::new(pool.clone(), clock.clone(), settings.admin_key, settings.local_key),
-            door: Door::open(pool.clone(), clock.clone(), addresses.clone(), &settings.door),
+            door: Door::open(&pool, clock.clone(), addresses.clone(), &settings.door),
             trusted_proxies: settings.door.trusted_proxies,
             datasets: Datasets { pool: pool.clone(), clock: clock.clone(), sessions: sessions.clone() },
             register: register(&base, &sessions, &addresses, settings.quotas),

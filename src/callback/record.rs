@@ -1,6 +1,7 @@
 //! The callback door.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::pace::Pace;
 use super::{Call, Settings, store};
 use crate::clock::Clock;
 use crate::db::Stored;
-use crate::db::batch::{Batch, NotWritten, Queue, Taken};
+use crate::db::batch::{Answers, Batch, NotWritten, Queue};
 use crate::db::copy::Row;
 use crate::id::ReportId;
 use crate::report::address::Addresses;
@@ -20,8 +21,11 @@ use crate::report::address::Addresses;
 const WRITERS: usize = 2;
 /// A database that has not committed by then gets a 503; discovery heals the loss.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A copy that was begun for calls that may come is ended without any after this time: it is an open transaction.
-const STANDS_OPEN: Duration = Duration::from_millis(250);
+/// No writer keeps the other from its turn for longer, as its connection may be the better one, and none keeps a copy open that
+/// was begun for calls that may come: it is a transaction.
+const PATIENCE: Duration = Duration::from_millis(250);
+/// So many calls at once are a crowd.
+const CROWD: usize = 4;
 /// What a row takes beside its own bytes, about.
 const AROUND_A_ROW: usize = 256;
 /// A writer keeps so many bytes of room from one batch to the next: usual calls need no more.
@@ -38,7 +42,7 @@ pub struct Door {
 
 impl Door {
     /// Opens the door: two writers stand ready.
-    pub fn open(pool: PgPool, clock: Clock, addresses: Addresses, settings: &Settings) -> Self {
+    pub fn open(pool: &PgPool, clock: Clock, addresses: Addresses, settings: &Settings) -> Self {
         let (batch, queue) = Batch::open();
         for _ in 0..WRITERS {
             let writer = Writer { pool: pool.clone(), conn: None, buffer: Vec::new() };
@@ -81,43 +85,53 @@ struct Writer {
 impl Writer {
     /// Writes batch after batch until no more calls will come.
     async fn write_all(mut self, queue: Queue<Row, ()>) {
-        let mut written = 0;
+        let mut came = 0;
         loop {
             let next = match self.conn.take() {
-                Some(conn) if written > 1 => self.write_ahead(conn, &queue).await,
+                Some(conn) if came >= CROWD => self.write_ahead(conn, &queue).await,
                 kept => self.write_next(kept, &queue).await,
             };
             match next {
-                Some(calls) => written = calls,
+                Some(calls) => came = calls,
                 None => return,
             }
         }
     }
 
-    /// Writes the next calls; tells how many.
+    /// Writes the next calls; tells how many came.
     async fn write_next(&mut self, kept: Option<PgConnection>, queue: &Queue<Row, ()>) -> Option<usize> {
-        let taken = queue.take().await?;
-        let written = timeout(COMMIT_TIMEOUT, self.write(kept, &taken.items)).await;
-        Some(answer(taken, written.ok()))
+        let (calls, mut answers) = queue.take().await?;
+        let until = Instant::now() + COMMIT_TIMEOUT;
+        let written = in_turn(&mut answers, until, self.write(kept, &calls)).await;
+        tell(answers, calls.len(), written);
+        Some(calls.len())
     }
 
     /// In a crowd: begins to write before it is this writer's turn, so that a round trip less is between two commits.
     async fn write_ahead(&mut self, mut conn: PgConnection, queue: &Queue<Row, ()>) -> Option<usize> {
-        let Ok(Ok(copy)) = timeout(COMMIT_TIMEOUT, store::begin(&mut conn)).await else { return Some(0) };
-        let Ok(taken) = timeout(STANDS_OPEN, queue.take()).await else {
-            if let Ok(Ok(_)) = timeout(COMMIT_TIMEOUT, copy.finish(&[], &mut self.buffer)).await {
-                self.conn = Some(conn);
+        let Ok(Ok(copy)) = timeout(PATIENCE, store::begin(&mut conn)).await else { return Some(0) };
+        let Ok(taken) = timeout(PATIENCE, queue.take()).await else {
+            if let Ok(Ok(_)) = timeout(PATIENCE, copy.finish(&[], &mut self.buffer)).await {
+                self.keep(conn);
             }
             return Some(0);
         };
-        let taken = taken?;
+        let (calls, mut answers) = taken?;
         let until = Instant::now() + COMMIT_TIMEOUT;
-        let written = match timeout_at(until, copy.finish(&taken.items, &mut self.buffer)).await {
-            Ok(Ok(_)) => Ok(Ok(self.keep(conn))),
-            Ok(Err(_)) => timeout_at(until, self.write(None, &taken.items)).await,
-            Err(too_late) => Err(too_late),
+        let written = match in_turn(&mut answers, until, copy.finish(&calls, &mut self.buffer)).await {
+            Some(Ok(_)) => {
+                self.keep(conn);
+                Some(Ok(()))
+            }
+            Some(Err(_)) => {
+                // Closed, it holds nothing up that is tried again.
+                drop(conn);
+                in_turn(&mut answers, until, self.write(None, &calls)).await
+            }
+            None => None,
         };
-        Some(answer(taken, written.ok()))
+        tell(answers, calls.len(), written);
+        Some(calls.len())
     }
 
     /// Writes calls in one statement; with a new connection if the one that was kept fails, as the database may have been
@@ -126,11 +140,13 @@ impl Writer {
         if let Some(mut conn) = kept
             && store::insert(&mut conn, calls, &mut self.buffer).await.is_ok()
         {
-            return Ok(self.keep(conn));
+            self.keep(conn);
+            return Ok(());
         }
         let mut conn = self.pool.acquire().await?.detach();
         store::insert(&mut conn, calls, &mut self.buffer).await?;
-        Ok(self.keep(conn))
+        self.keep(conn);
+        Ok(())
     }
 
     fn keep(&mut self, conn: PgConnection) {
@@ -139,9 +155,17 @@ impl Writer {
     }
 }
 
-/// Tells whether calls were written, `None` if not in time; gives how many they are.
-fn answer(taken: Taken<Row, ()>, written: Option<Stored<()>>) -> usize {
-    let calls = taken.items.len();
+/// What comes of writing; `None` if nothing until then. Where it takes long the turn ends before.
+async fn in_turn<T>(answers: &mut Answers<Row, ()>, until: Instant, writing: impl Future<Output = T>) -> Option<T> {
+    let mut writing = pin!(writing);
+    if let Ok(written) = timeout(PATIENCE, &mut writing).await {
+        return Some(written);
+    }
+    answers.end_turn();
+    timeout_at(until, writing).await.ok()
+}
+
+fn tell(answers: Answers<Row, ()>, calls: usize, written: Option<Stored<()>>) {
     let outcomes = match written {
         Some(Ok(())) => Some(vec![(); calls]),
         Some(Err(error)) => {
@@ -153,6 +177,5 @@ fn answer(taken: Taken<Row, ()>, written: Option<Stored<()>>) -> usize {
             None
         }
     };
-    taken.answer(outcomes);
-    calls
+    answers.tell(outcomes);
 }

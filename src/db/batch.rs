@@ -52,9 +52,8 @@ impl<I: Send + 'static, O: Send + 'static> Batch<I, O> {
     {
         let (batch, queue) = Self::open();
         tokio::spawn(async move {
-            while let Some(mut taken) = queue.take().await {
-                let outcomes = write(std::mem::take(&mut taken.items)).await;
-                taken.answer(outcomes);
+            while let Some((items, answers)) = queue.take().await {
+                answers.tell(write(items).await);
             }
         });
         batch
@@ -93,31 +92,35 @@ impl<I, O> Clone for Queue<I, O> {
 }
 
 impl<I, O> Queue<I, O> {
-    /// Waits for the writer's turn and then for items: up to 256, or `None` when no more will come. Who stops waiting has taken
-    /// nothing.
-    pub async fn take(&self) -> Option<Taken<I, O>> {
+    /// Waits for the writer's turn and then for items: up to 256, in the order in which they came, or `None` when no more will
+    /// come. Who stops waiting has taken nothing.
+    pub async fn take(&self) -> Option<(Vec<I>, Answers<I, O>)> {
         let mut turn = self.0.clone().lock_owned().await;
         let mut waiting = Vec::with_capacity(BATCH);
         if turn.recv_many(&mut waiting, BATCH).await == 0 {
             return None;
         }
         let (items, answers) = waiting.into_iter().map(|one| (one.item, (one.answer, one.room))).unzip();
-        Some(Taken { items, answers, turn })
+        Some((items, Answers { answers, turn: Some(turn) }))
     }
 }
 
-/// Items that a writer took. While this is there no other writer has its turn; if it goes unanswered, nothing was written.
-pub struct Taken<I, O> {
-    /// In the order in which they came.
-    pub items: Vec<I>,
+/// Those who wait for the outcome of what a writer took, and the writer's turn. If they are told nothing, they take it that
+/// nothing was written.
+pub struct Answers<I, O> {
     answers: Vec<(oneshot::Sender<Option<O>>, OwnedSemaphorePermit)>,
-    turn: OwnedMutexGuard<mpsc::Receiver<Waiting<I, O>>>,
+    turn: Option<OwnedMutexGuard<mpsc::Receiver<Waiting<I, O>>>>,
 }
 
-impl<I, O> Taken<I, O> {
+impl<I, O> Answers<I, O> {
+    /// Lets another writer take what waits, though this one has not ended.
+    pub fn end_turn(&mut self) {
+        self.turn = None;
+    }
+
     /// Ends the turn and tells the outcomes, one for each item in their order, or that nothing was written.
-    pub fn answer(self, outcomes: Option<Vec<O>>) {
-        drop(self.turn);
+    pub fn tell(mut self, outcomes: Option<Vec<O>>) {
+        self.end_turn();
         let mut outcomes = outcomes.map(Vec::into_iter);
         for (answer, _room) in self.answers {
             let outcome = outcomes.as_mut().and_then(Iterator::next);
@@ -169,21 +172,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_writer_waits_for_the_turn_of_the_other_and_what_goes_unanswered_was_not_written() {
+    async fn a_writer_waits_for_the_turn_of_the_other_and_who_is_told_nothing_takes_it_as_not_written() {
         let (batch, queue) = Batch::<u32, u32>::open();
         let (first, second) = (batch.write(1, 1), batch.write(2, 1));
 
-        let taken = queue.take().await.unwrap();
+        let (items, answers) = queue.take().await.unwrap();
         let third = batch.write(3, 1);
-        assert_eq!(taken.items, [1, 2]);
+        assert_eq!(items, [1, 2]);
         assert!(queue.take().now_or_never().is_none());
-        taken.answer(Some(vec![10, 20]));
+        answers.tell(Some(vec![10, 20]));
         assert_eq!((first.await, second.await), (Ok(10), Ok(20)));
 
-        let taken = queue.take().await.unwrap();
-        assert_eq!(taken.items, [3]);
-        drop(taken);
-        assert_eq!(third.await, Err(NotWritten::Failed));
+        let (items, mut answers) = queue.take().await.unwrap();
+        let fourth = batch.write(4, 1);
+        answers.end_turn();
+        assert_eq!((items, queue.take().await.unwrap().0), (vec![3], vec![4]));
+        drop(answers);
+        assert_eq!((third.await, fourth.await), (Err(NotWritten::Failed), Err(NotWritten::Failed)));
         drop(batch);
         assert!(queue.take().await.is_none());
     }

@@ -32,13 +32,17 @@ const START_PAUSE: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
 /// What holds for each session. The limits end what a frozen replica or a broken network would hold on to for ever.
-const SESSION: [(&str, &str); 6] = [
+const SESSION: [(&str, &str); 9] = [
     ("synchronous_commit", "on"),
     ("timezone", "UTC"),
     ("statement_timeout", "30s"),
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "15s"),
     ("tcp_user_timeout", "15s"),
+    // The door's copies wait for calls, with nothing on its way that could go unanswered.
+    ("tcp_keepalives_idle", "15s"),
+    ("tcp_keepalives_interval", "5s"),
+    ("tcp_keepalives_count", "3"),
 ];
 
 /// What can go wrong with a row or the database.

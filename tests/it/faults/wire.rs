@@ -39,6 +39,9 @@ pub(super) fn next_frame(buffer: &mut Vec<u8>, bare: bool) -> Option<Frame> {
     Some(Frame { kind: if bare { 0 } else { bytes[0] }, bytes })
 }
 
+/// The head and the end of a binary copy, in bytes.
+const EMPTY_COPY: usize = 21;
+
 /// What a client is about to have committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Commit {
@@ -54,6 +57,7 @@ pub(super) struct Session {
     bound: String,
     executed: Vec<String>,
     in_transaction: bool,
+    has_copied: bool,
 }
 
 impl Session {
@@ -67,6 +71,9 @@ impl Session {
             }
             b'B' => self.bound = self.statements.get(&text(text(body).1).0).cloned().unwrap_or_default(),
             b'E' => self.executed.push(self.bound.clone()),
+            b'd' => self.has_copied |= body.len() > EMPTY_COPY,
+            // The door ends a copy without rows when nobody came.
+            b'c' if !std::mem::take(&mut self.has_copied) => self.executed.clear(),
             b'S' | b'c' if !self.in_transaction => return self.commit(),
             b'Q' => match text(body).0.trim().to_lowercase().as_str() {
                 "begin" => {
@@ -147,8 +154,11 @@ fn the_reader_of_the_protocol_sees_what_is_committed_and_what_is_only_looked_for
         Some(Commit { stage: "check", is_claim: false })
     );
     assert_eq!(session.sent(&frame(b'Q', &["COPY callbacks (id) from stdin"])), None);
-    assert_eq!(session.sent(&frame(b'd', &["1"])), None);
+    assert_eq!(session.sent(&frame(b'd', &["the head, a row and the end"])), None);
     assert_eq!(session.sent(&frame(b'c', &[])), Some(Commit { stage: "callback", is_claim: false }));
+    session.sent(&frame(b'Q', &["COPY callbacks (id) from stdin"]));
+    assert_eq!(session.sent(&frame(b'd', &["the head and the end"])), None);
+    assert_eq!(session.sent(&frame(b'c', &[])), None);
     session.sent(&frame(b'Q', &["BEGIN"]));
     let mut run = |sql: &str| {
         session.sent(&frame(b'P', &["s", sql]));
