@@ -31,7 +31,8 @@ const START_WAIT: Duration = Duration::from_secs(30);
 const START_PAUSE: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(5);
 
-/// What holds for each session. The limits end what a frozen replica or a broken network would hold on to for ever.
+/// What holds for each session. The limits end what a frozen replica or a broken network would hold on to for ever; all but a
+/// copy that a frozen replica stands ready with, as its kernel still answers for it.
 const SESSION: [(&str, &str); 9] = [
     ("synchronous_commit", "on"),
     ("timezone", "UTC"),
