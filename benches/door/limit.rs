@@ -14,7 +14,7 @@ const COLUMNS: &str = "gen_random_uuid(), '2026-01-05', gen_random_uuid(), 'acce
     '/4e1b3a8e-0a6d-4f8e-9f8a-0d6a4e5b7c21', null,
     '[[\"host\",\"127.0.0.1:8080\"],[\"user-agent\",\"PartnerInsights/1.0\"],[\"accept\",\"*/*\"],
       [\"content-type\",\"application/json\"],[\"x-correlation-id\",\"0af7651916cd43dd8448eb211c80319c\"],
-      [\"content-length\",\"73\"]]'::json,
+      [\"content-length\",\"73\"]]',
     '{\"reportId\":\"4e1b3a8e-0a6d-4f8e-9f8a-0d6a4e5b7c21\",\"status\":\"Completed\"}', false, false, '127.0.0.1'";
 
 /// Rows a second by two writers that commit `batch` rows at a time, made by the server itself.

@@ -43,7 +43,7 @@ async fn insert_one(
     let inserted = sqlx::query(
         "insert into callbacks
              (id, received_at, report_id, verdict, method, path, query, headers, body, body_escaped, body_cut, remote_address)
-         values ($1, $2, $3, 'accepted', $4, $5, $6, $7::text::json, $8, false, false, $9)",
+         values ($1, $2, $3, 'accepted', $4, $5, $6, $7, $8, false, false, $9)",
     )
     .bind(clock.new_id::<CallbackId>().0)
     .bind(clock.now())

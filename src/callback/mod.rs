@@ -5,6 +5,7 @@
 //! the caller has gone. A call is a hint and is never trusted: what it was about is asked of the API by
 //! [`crate::execution`]. The door calls nobody.
 
+pub mod numbers;
 mod pace;
 pub mod record;
 pub mod store;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use sqlx::{PgConnection, PgPool};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::numbers::Numbers;
 use super::pace::Pace;
 use super::{Call, Settings, store};
 use crate::clock::Clock;
 use crate::db::Stored;
-use crate::db::batch::{Answers, Batch, NotWritten, Queue};
+use crate::db::batch::{Answers, Batch, NotWritten, Queue, Turn};
 use crate::db::copy::Row;
 use crate::id::ReportId;
 use crate::report::address::Addresses;
@@ -38,6 +39,8 @@ pub struct Door {
     clock: Clock,
     batch: Batch<Row, ()>,
     pace: Arc<Pace>,
+    /// What is counted of it.
+    pub numbers: Arc<Numbers>,
 }
 
 impl Door {
@@ -45,11 +48,11 @@ impl Door {
     pub fn open(pool: &PgPool, clock: Clock, addresses: Addresses, settings: &Settings) -> Self {
         let (batch, queue) = Batch::open();
         for _ in 0..WRITERS {
-            let writer = Writer { pool: pool.clone(), conn: None, buffer: Vec::new() };
+            let writer = Writer { pool: pool.clone(), conn: None, turn: None, buffer: Vec::new() };
             tokio::spawn(writer.write_all(queue.clone()));
         }
         let pace = Arc::new(Pace::new(settings.calls_per_second));
-        Self { addresses, clock, batch, pace }
+        Self { addresses, clock, batch, pace, numbers: Arc::new(Numbers::find()) }
     }
 
     /// The report whose token this is; anything else is nobody's. Does not ask the database.
@@ -79,6 +82,7 @@ impl Door {
 struct Writer {
     pool: PgPool,
     conn: Option<PgConnection>,
+    turn: Option<Turn<Row, ()>>,
     buffer: Vec<u8>,
 }
 
@@ -100,9 +104,12 @@ impl Writer {
 
     /// Writes the next calls; tells how many came.
     async fn write_next(&mut self, kept: Option<PgConnection>, queue: &Queue<Row, ()>) -> Option<usize> {
-        let (calls, mut answers) = queue.take().await?;
+        let (calls, mut answers) = queue.take(self.turn.take()).await?;
         let until = Instant::now() + COMMIT_TIMEOUT;
         let written = in_turn(&mut answers, until, self.write(kept, &calls)).await;
+        if calls.len() < CROWD {
+            self.turn = answers.keep_turn();
+        }
         tell(answers, calls.len(), written);
         Some(calls.len())
     }
@@ -110,7 +117,7 @@ impl Writer {
     /// In a crowd: begins to write before it is this writer's turn, so that a round trip less is between two commits.
     async fn write_ahead(&mut self, mut conn: PgConnection, queue: &Queue<Row, ()>) -> Option<usize> {
         let Ok(Ok(copy)) = timeout(PATIENCE, store::begin(&mut conn)).await else { return Some(0) };
-        let Ok(taken) = timeout(PATIENCE, queue.take()).await else {
+        let Ok(taken) = timeout(PATIENCE, queue.take(None)).await else {
             if let Ok(Ok(_)) = timeout(PATIENCE, copy.finish(&[], &mut self.buffer)).await {
                 self.keep(conn);
             }

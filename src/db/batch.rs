@@ -52,7 +52,7 @@ impl<I: Send + 'static, O: Send + 'static> Batch<I, O> {
     {
         let (batch, queue) = Self::open();
         tokio::spawn(async move {
-            while let Some((items, answers)) = queue.take().await {
+            while let Some((items, answers)) = queue.take(None).await {
                 answers.tell(write(items).await);
             }
         });
@@ -85,6 +85,9 @@ impl<I: Send + 'static, O: Send + 'static> Batch<I, O> {
 /// What waits for its writers, of which one at a time has its turn.
 pub struct Queue<I, O>(Arc<Mutex<mpsc::Receiver<Waiting<I, O>>>>);
 
+/// A writer's turn: as long as there is this, no other writer takes anything.
+pub struct Turn<I, O>(OwnedMutexGuard<mpsc::Receiver<Waiting<I, O>>>);
+
 impl<I, O> Clone for Queue<I, O> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
@@ -92,12 +95,15 @@ impl<I, O> Clone for Queue<I, O> {
 }
 
 impl<I, O> Queue<I, O> {
-    /// Waits for the writer's turn and then for items: up to 256, in the order in which they came, or `None` when no more will
-    /// come. Who stops waiting has taken nothing.
-    pub async fn take(&self) -> Option<(Vec<I>, Answers<I, O>)> {
-        let mut turn = self.0.clone().lock_owned().await;
+    /// Waits for the writer's turn, if it was not kept, and then for items: up to 256, in the order in which they came, or `None`
+    /// when no more will come. Who stops waiting has taken nothing.
+    pub async fn take(&self, kept: Option<Turn<I, O>>) -> Option<(Vec<I>, Answers<I, O>)> {
+        let mut turn = match kept {
+            Some(turn) => turn,
+            None => Turn(self.0.clone().lock_owned().await),
+        };
         let mut waiting = Vec::with_capacity(BATCH);
-        if turn.recv_many(&mut waiting, BATCH).await == 0 {
+        if turn.0.recv_many(&mut waiting, BATCH).await == 0 {
             return None;
         }
         let (items, answers) = waiting.into_iter().map(|one| (one.item, (one.answer, one.room))).unzip();
@@ -109,7 +115,7 @@ impl<I, O> Queue<I, O> {
 /// nothing was written.
 pub struct Answers<I, O> {
     answers: Vec<(oneshot::Sender<Option<O>>, OwnedSemaphorePermit)>,
-    turn: Option<OwnedMutexGuard<mpsc::Receiver<Waiting<I, O>>>>,
+    turn: Option<Turn<I, O>>,
 }
 
 impl<I, O> Answers<I, O> {
@@ -118,7 +124,12 @@ impl<I, O> Answers<I, O> {
         self.turn = None;
     }
 
-    /// Ends the turn and tells the outcomes, one for each item in their order, or that nothing was written.
+    /// The turn, if it has not ended: for a writer that will take what comes next, too.
+    pub fn keep_turn(&mut self) -> Option<Turn<I, O>> {
+        self.turn.take()
+    }
+
+    /// Ends the turn, if it is not kept, and tells the outcomes, one for each item in their order, or that nothing was written.
     pub fn tell(mut self, outcomes: Option<Vec<O>>) {
         self.end_turn();
         let mut outcomes = outcomes.map(Vec::into_iter);
@@ -176,20 +187,20 @@ mod tests {
         let (batch, queue) = Batch::<u32, u32>::open();
         let (first, second) = (batch.write(1, 1), batch.write(2, 1));
 
-        let (items, answers) = queue.take().await.unwrap();
+        let (items, answers) = queue.take(None).await.unwrap();
         let third = batch.write(3, 1);
         assert_eq!(items, [1, 2]);
-        assert!(queue.take().now_or_never().is_none());
+        assert!(queue.take(None).now_or_never().is_none());
         answers.tell(Some(vec![10, 20]));
         assert_eq!((first.await, second.await), (Ok(10), Ok(20)));
 
-        let (items, mut answers) = queue.take().await.unwrap();
+        let (items, mut answers) = queue.take(None).await.unwrap();
         let fourth = batch.write(4, 1);
         answers.end_turn();
-        assert_eq!((items, queue.take().await.unwrap().0), (vec![3], vec![4]));
+        assert_eq!((items, queue.take(None).await.unwrap().0), (vec![3], vec![4]));
         drop(answers);
         assert_eq!((third.await, fourth.await), (Err(NotWritten::Failed), Err(NotWritten::Failed)));
         drop(batch);
-        assert!(queue.take().await.is_none());
+        assert!(queue.take(None).await.is_none());
     }
 }

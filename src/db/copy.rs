@@ -30,9 +30,21 @@ impl Row {
 
     /// Adds the next field.
     pub fn field<'v>(&mut self, value: impl Encode<'v, Postgres>) -> Stored<&mut Self> {
+        self.add(|buffer| value.encode(buffer))
+    }
+
+    /// Adds the next field, of a type whose binary form is its text, as `write` writes it.
+    pub fn text<E: Into<BoxDynError>>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Stored<&mut Self> {
+        self.add(|buffer| write(buffer).map(|()| IsNull::No).map_err(Into::into))
+    }
+
+    fn add(&mut self, write: impl FnOnce(&mut PgArgumentBuffer) -> Result<IsNull, BoxDynError>) -> Stored<&mut Self> {
         let at = self.buffer.len();
         self.buffer.extend_from_slice(&NULL.to_be_bytes());
-        if let IsNull::No = value.encode(&mut self.buffer).map_err(sqlx::Error::Encode)? {
+        if let IsNull::No = write(&mut self.buffer).map_err(sqlx::Error::Encode)? {
             let length = self.buffer.len() - at - size_of::<i32>();
             let length = i32::try_from(length).map_err(|error| sqlx::Error::Encode(error.into()))?;
             self.buffer[at..at + size_of::<i32>()].copy_from_slice(&length.to_be_bytes());

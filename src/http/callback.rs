@@ -17,7 +17,7 @@ use futures_util::{FutureExt, StreamExt};
 
 use super::source;
 use crate::app::App;
-use crate::callback::{Call, MOST_BODY, escaped};
+use crate::callback::{Call, MOST_BODY, escaped, numbers};
 use crate::db::batch::NotWritten;
 use crate::id::ReportId;
 
@@ -35,26 +35,25 @@ type Outcome = Result<(), NotWritten>;
 /// crowd that waits for one commit each holds little.
 pub(super) fn take(State(app): State<App>, request: Request) -> impl Future<Output = Response> + Send {
     let began = tokio::time::Instant::now();
-    let taken = taken(app, request);
+    let taken = taken(&app, request);
     async move {
         let outcome = match taken {
             Ok(recording) => recording.await,
             Err(status) => return answer(status),
         };
-        let (verdict, status) = match outcome {
-            Ok(()) => ("recorded", StatusCode::OK),
-            Err(NotWritten::Full) => ("shed", StatusCode::SERVICE_UNAVAILABLE),
-            Err(NotWritten::Failed) => ("not_recorded", StatusCode::SERVICE_UNAVAILABLE),
-        };
-        count(verdict);
-        metrics::histogram!("tidings_callback_seconds").record(began.elapsed().as_secs_f64());
-        answer(status)
+        app.door.numbers.took(began.elapsed());
+        match outcome {
+            Ok(()) => app.door.numbers.recorded(),
+            Err(NotWritten::Full) => count("shed"),
+            Err(NotWritten::Failed) => count("not_recorded"),
+        }
+        answer(outcome.map_or(StatusCode::SERVICE_UNAVAILABLE, |()| StatusCode::OK))
     }
 }
 
 /// Checks a call and has it recorded; where it is not, tells what to answer. A caller that hangs up has still called: what was
 /// handed to the door is written, and a body that is still on its way is read in a task of its own.
-fn taken(app: App, request: Request) -> Result<impl Future<Output = Outcome>, StatusCode> {
+fn taken(app: &App, request: Request) -> Result<impl Future<Output = Outcome> + use<>, StatusCode> {
     let (head, body) = request.into_parts();
     let Some(report_id) = app.door.report_of(behind(&head).0) else {
         count("forged");
@@ -72,8 +71,9 @@ fn taken(app: App, request: Request) -> Result<impl Future<Output = Outcome>, St
     }
     let mut reading = Box::pin(read(body));
     Ok(match (&mut reading).now_or_never() {
-        Some(came) => record(&app, report_id, &head, came).left_future(),
+        Some(came) => record(app, report_id, &head, came).left_future(),
         None => {
+            let app = app.clone();
             let recording = async move {
                 let came = reading.await;
                 record(&app, report_id, &head, came).await
@@ -128,7 +128,7 @@ fn answer(status: StatusCode) -> Response {
 }
 
 fn count(verdict: &'static str) {
-    metrics::counter!("tidings_callbacks_total", "verdict" => verdict).increment(1);
+    numbers::of(verdict).increment(1);
 }
 
 /// At most 64 KiB; the second value tells whether there was more, or the rest never came. A little more is read and dropped,

@@ -210,10 +210,11 @@ async fn crowd_after_crowd_is_recorded_at_once_and_each_call_has_its_verdict() {
         crowd(&scene).await;
     }
 
-    let every_second = "select count(*) from callbacks where (verdict = 'accepted') = ((headers->0->>1)::int % 2 = 0)";
+    let every_second =
+        "select count(*) from callbacks where (verdict = 'accepted') = ((headers::json->0->>1)::int % 2 = 0)";
     assert_eq!(scene.it.number(every_second).await, 100);
     let each_five_times =
-        "select count(*) from (select from callbacks group by headers::text having count(*) = 5) as headers";
+        "select count(*) from (select from callbacks group by headers having count(*) = 5) as headers";
     assert_eq!(scene.it.number(each_five_times).await, 20);
     assert_eq!(scene.it.number("select count(distinct xmin::text) from callbacks").await, 5);
 }

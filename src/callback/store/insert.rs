@@ -1,11 +1,13 @@
 //! Adds calls. A trigger of the table makes the checks of their reports due and hints at them, in the same transaction, and it
 //! marks the calls whose report is gone.
 
+use std::io::Write;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use sqlx::postgres::types::Oid;
 
-use crate::callback::{Call, Verdict, escaped};
+use crate::callback::{Call, escaped};
 use crate::db::Stored;
 use crate::db::copy::{Copy, Row};
 use crate::id::CallbackId;
@@ -13,17 +15,16 @@ use crate::id::CallbackId;
 /// What a row is made of, in the order of [`row`] and of [`TYPES`].
 macro_rules! columns {
     () => {
-        "(id, received_at, report_id, verdict, method, path, query, headers, body, body_escaped, body_cut, remote_address)"
+        "(id, received_at, report_id, method, path, query, headers, body, body_escaped, body_cut, remote_address)"
     };
 }
 
-const COLUMNS: i16 = 12;
+const COLUMNS: i16 = 11;
 const INSERT: &str =
-    concat!("insert into callbacks ", columns!(), " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
+    concat!("insert into callbacks ", columns!(), " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
 /// The numbers of the columns' types, which are the same in every Postgres.
-const TYPES: [Oid; 12] = [UUID, TIMESTAMPTZ, UUID, TEXT, TEXT, TEXT, TEXT, JSON, TEXT, BOOL, BOOL, TEXT];
+const TYPES: [Oid; 11] = [UUID, TIMESTAMPTZ, UUID, TEXT, TEXT, TEXT, TEXT, TEXT, BOOL, BOOL, TEXT];
 const BOOL: Oid = Oid(16);
-const JSON: Oid = Oid(114);
 const TEXT: Oid = Oid(25);
 const TIMESTAMPTZ: Oid = Oid(1184);
 const UUID: Oid = Oid(2950);
@@ -32,12 +33,14 @@ const COPY: &str = concat!("copy callbacks ", columns!(), " from stdin (format b
 /// A call as a row of the table.
 pub(in crate::callback) fn row(id: CallbackId, now: DateTime<Utc>, call: &Call<'_>) -> Stored<Row> {
     let (body, body_escaped) = escaped(&call.body);
-    let headers = serde_json::to_string(&call.headers).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let mut row = Row::of(COLUMNS, call.bytes());
-    row.field(id.0)?.field(now)?.field(call.report_id.0)?.field(Verdict::Accepted.as_str())?;
-    row.field(call.method)?.field(escaped(call.path.as_bytes()).0)?.field(call.query.as_deref())?;
-    row.field(&headers)?.field(body)?.field(body_escaped)?.field(call.body_cut)?;
-    row.field(call.remote_address.map(|address| address.to_string()))?;
+    row.field(id.0)?.field(now)?.field(call.report_id.0)?.field(call.method)?;
+    row.field(escaped(call.path.as_bytes()).0)?.field(call.query.as_deref())?;
+    row.text(|to| serde_json::to_writer(to, &call.headers))?.field(body)?.field(body_escaped)?.field(call.body_cut)?;
+    match call.remote_address {
+        Some(address) => row.text(|to| write!(to, "{address}"))?,
+        None => row.field(None::<&str>)?,
+    };
     Ok(row)
 }
 

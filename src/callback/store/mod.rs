@@ -61,8 +61,8 @@ impl From<Row> for Callback {
 pub async fn find(conn: &mut PgConnection, id: CallbackId) -> Stored<Option<Callback>> {
     let row = sqlx::query_as!(
         Row,
-        r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query, headers, body as "body?",
-               body_escaped, body_cut, remote_address
+        r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query,
+               headers::json as "headers!", body as "body?", body_escaped, body_cut, remote_address
            from callbacks where id = $1"#,
         id.0
     )
@@ -90,8 +90,8 @@ pub async fn list(
 async fn of_all(conn: &mut PgConnection, before: Uuid, limit: i64) -> Stored<Vec<Row>> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query, headers,
-               null as body, body_escaped, body_cut, remote_address
+        r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query,
+               headers::json as "headers!", null as body, body_escaped, body_cut, remote_address
            from callbacks
            where id < $1
            order by id desc
@@ -107,8 +107,8 @@ async fn of_all(conn: &mut PgConnection, before: Uuid, limit: i64) -> Stored<Vec
 async fn of_report(conn: &mut PgConnection, report: ReportId, before: Uuid, limit: i64) -> Stored<Vec<Row>> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query, headers,
-               null as body, body_escaped, body_cut, remote_address
+        r#"select id as "id: _", received_at, report_id as "report_id: _", verdict, method, path, query,
+               headers::json as "headers!", null as body, body_escaped, body_cut, remote_address
            from callbacks
            where report_id = $1 and id < $2
            order by id desc
