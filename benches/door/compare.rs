@@ -9,7 +9,6 @@ use crate::service::{House, Service};
 use crate::stored::{self, Cluster};
 use crate::{limit, setting};
 
-const CONNECTIONS: [usize; 4] = [1, 32, 128, 512];
 const FORGED: f64 = 10_000.0;
 const GENUINE: f64 = 500.0;
 
@@ -49,7 +48,8 @@ pub(crate) async fn run() {
         "conn.", "server", "answers/s", "p50 ms", "p99 ms", "p99.9 ms", "server", "postgres", "odd"
     );
     let mut ratios = Vec::new();
-    for connections in CONNECTIONS {
+    let connections: String = setting("BENCH_CONNECTIONS", "1,32,128,512".into());
+    for connections in connections.split(',').map(|number| number.trim().parse().unwrap()) {
         let turns = take_turns(&cluster, &targets, connections, rounds, seconds).await;
         targets.iter().zip(&turns).for_each(|(target, turns)| show(connections, target, turns));
         judge(&mut ratios, connections, &turns);

@@ -60,7 +60,7 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// About so many bytes it takes here and in the database.
+    /// About so many bytes it takes while it waits to be recorded.
     fn bytes(&self) -> usize {
         let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
         256 + self.path.len() + self.query.as_ref().map_or(0, |query| query.len()) + headers + self.body.len()

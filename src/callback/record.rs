@@ -14,7 +14,7 @@ use super::{Call, Settings, store};
 use crate::clock::Clock;
 use crate::db::Stored;
 use crate::db::batch::{Answers, Batch, NotWritten, Queue, Turn};
-use crate::db::copy::Row;
+use crate::db::copy::Rows;
 use crate::id::ReportId;
 use crate::report::address::Addresses;
 
@@ -27,9 +27,7 @@ const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_millis(250);
 /// So many calls at once are a crowd.
 const CROWD: usize = 4;
-/// What a row takes beside its own bytes, about.
-const AROUND_A_ROW: usize = 256;
-/// A writer keeps so many bytes of room from one batch to the next: usual calls need no more.
+/// So many bytes of room are kept from one batch to the next: usual calls need no more.
 const MOST_KEPT: usize = 512 * 1024;
 
 /// Checks addresses and records calls.
@@ -37,7 +35,7 @@ const MOST_KEPT: usize = 512 * 1024;
 pub struct Door {
     addresses: Addresses,
     clock: Clock,
-    batch: Batch<Row, ()>,
+    batch: Batch<Rows, ()>,
     pace: Arc<Pace>,
     /// What is counted of it.
     pub numbers: Arc<Numbers>,
@@ -48,7 +46,7 @@ impl Door {
     pub fn open(pool: &PgPool, clock: Clock, addresses: Addresses, settings: &Settings) -> Self {
         let (batch, queue) = Batch::open();
         for _ in 0..WRITERS {
-            let writer = Writer { pool: pool.clone(), conn: None, turn: None, buffer: Vec::new() };
+            let writer = Writer { pool: pool.clone(), conn: None, turn: None, calls: Rows::default() };
             tokio::spawn(writer.write_all(queue.clone()));
         }
         let pace = Arc::new(Pace::new(settings.calls_per_second));
@@ -68,13 +66,14 @@ impl Door {
     /// Records a call, with others that come at the same time, and waits until it is durable. It is handed over at once,
     /// whatever becomes of who waits.
     pub fn record(&self, call: &Call<'_>) -> impl Future<Output = Result<(), NotWritten>> + use<> {
-        let row = store::row(self.clock.new_id(), self.clock.now(), call);
-        let row = row.inspect_err(|error| tracing::error!(%error, "failed to write a callback as a row"));
-        let recording = row.map(|row| {
-            let bytes = row.length() + AROUND_A_ROW;
-            self.batch.write(row, bytes)
+        let (id, now) = (self.clock.new_id(), self.clock.now());
+        let written = self.batch.write(call.bytes(), |calls| {
+            store::gather(calls, id, now, call).map_err(|error| {
+                tracing::error!(%error, "failed to write a callback as a row");
+                NotWritten::Failed
+            })
         });
-        async move { recording.map_err(|_| NotWritten::Failed)?.await }
+        written.outcome()
     }
 }
 
@@ -82,13 +81,13 @@ impl Door {
 struct Writer {
     pool: PgPool,
     conn: Option<PgConnection>,
-    turn: Option<Turn<Row, ()>>,
-    buffer: Vec<u8>,
+    turn: Option<Turn>,
+    calls: Rows,
 }
 
 impl Writer {
     /// Writes batch after batch until no more calls will come.
-    async fn write_all(mut self, queue: Queue<Row, ()>) {
+    async fn write_all(mut self, queue: Queue<Rows, ()>) {
         let mut came = 0;
         loop {
             let next = match self.conn.take() {
@@ -103,29 +102,28 @@ impl Writer {
     }
 
     /// Writes the next calls; tells how many came.
-    async fn write_next(&mut self, kept: Option<PgConnection>, queue: &Queue<Row, ()>) -> Option<usize> {
-        let (calls, mut answers) = queue.take(self.turn.take()).await?;
+    async fn write_next(&mut self, kept: Option<PgConnection>, queue: &Queue<Rows, ()>) -> Option<usize> {
+        let mut answers = queue.take(self.turn.take(), &mut self.calls).await?;
         let until = Instant::now() + COMMIT_TIMEOUT;
-        let written = in_turn(&mut answers, until, self.write(kept, &calls)).await;
-        if calls.len() < CROWD {
+        let written = in_turn(&mut answers, until, self.write(kept)).await;
+        if answers.count() < CROWD {
             self.turn = answers.keep_turn();
         }
-        tell(answers, calls.len(), written);
-        Some(calls.len())
+        Some(self.told(answers, written))
     }
 
     /// In a crowd: begins to write before it is this writer's turn, so that a round trip less is between two commits.
-    async fn write_ahead(&mut self, mut conn: PgConnection, queue: &Queue<Row, ()>) -> Option<usize> {
+    async fn write_ahead(&mut self, mut conn: PgConnection, queue: &Queue<Rows, ()>) -> Option<usize> {
         let Ok(Ok(copy)) = timeout(PATIENCE, store::begin(&mut conn)).await else { return Some(0) };
-        let Ok(taken) = timeout(PATIENCE, queue.take(None)).await else {
-            if let Ok(Ok(_)) = timeout(PATIENCE, copy.finish(&[], &mut self.buffer)).await {
+        let Ok(taken) = timeout(PATIENCE, queue.take(None, &mut self.calls)).await else {
+            if let Ok(Ok(_)) = timeout(PATIENCE, copy.finish(&mut self.calls)).await {
                 self.keep(conn);
             }
             return Some(0);
         };
-        let (calls, mut answers) = taken?;
+        let mut answers = taken?;
         let until = Instant::now() + COMMIT_TIMEOUT;
-        let written = match in_turn(&mut answers, until, copy.finish(&calls, &mut self.buffer)).await {
+        let written = match in_turn(&mut answers, until, copy.finish(&mut self.calls)).await {
             Some(Ok(_)) => {
                 self.keep(conn);
                 Some(Ok(()))
@@ -133,37 +131,43 @@ impl Writer {
             Some(Err(_)) => {
                 // Closed, it holds nothing up that is tried again.
                 drop(conn);
-                in_turn(&mut answers, until, self.write(None, &calls)).await
+                in_turn(&mut answers, until, self.write(None)).await
             }
             None => None,
         };
-        tell(answers, calls.len(), written);
-        Some(calls.len())
+        Some(self.told(answers, written))
     }
 
     /// Writes calls in one statement; with a new connection if the one that was kept fails, as the database may have been
     /// started anew since.
-    async fn write(&mut self, kept: Option<PgConnection>, calls: &[Row]) -> Stored<()> {
+    async fn write(&mut self, kept: Option<PgConnection>) -> Stored<()> {
         if let Some(mut conn) = kept
-            && store::insert(&mut conn, calls, &mut self.buffer).await.is_ok()
+            && store::insert(&mut conn, &mut self.calls).await.is_ok()
         {
             self.keep(conn);
             return Ok(());
         }
         let mut conn = self.pool.acquire().await?.detach();
-        store::insert(&mut conn, calls, &mut self.buffer).await?;
+        store::insert(&mut conn, &mut self.calls).await?;
         self.keep(conn);
         Ok(())
     }
 
     fn keep(&mut self, conn: PgConnection) {
-        self.buffer.shrink_to(MOST_KEPT);
         self.conn = Some(conn);
+    }
+
+    /// Tells what came of the calls, and forgets them; tells how many there were.
+    fn told(&mut self, answers: Answers<Rows, ()>, written: Option<Stored<()>>) -> usize {
+        let calls = answers.count();
+        tell(answers, written);
+        self.calls.clear(MOST_KEPT);
+        calls
     }
 }
 
 /// What comes of writing; `None` if nothing until then. Where it takes long the turn ends before.
-async fn in_turn<T>(answers: &mut Answers<Row, ()>, until: Instant, writing: impl Future<Output = T>) -> Option<T> {
+async fn in_turn<T>(answers: &mut Answers<Rows, ()>, until: Instant, writing: impl Future<Output = T>) -> Option<T> {
     let mut writing = pin!(writing);
     if let Ok(written) = timeout(PATIENCE, &mut writing).await {
         return Some(written);
@@ -172,7 +176,8 @@ async fn in_turn<T>(answers: &mut Answers<Row, ()>, until: Instant, writing: imp
     timeout_at(until, writing).await.ok()
 }
 
-fn tell(answers: Answers<Row, ()>, calls: usize, written: Option<Stored<()>>) {
+fn tell(answers: Answers<Rows, ()>, written: Option<Stored<()>>) {
+    let calls = answers.count();
     let outcomes = match written {
         Some(Ok(())) => Some(vec![(); calls]),
         Some(Err(error)) => {

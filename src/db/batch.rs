@@ -1,17 +1,16 @@
 //! Group commit: whoever comes while a write is under way shares the next one.
 //!
-//! There is no waiting to fill a batch: a batch is whatever waits when the previous one has committed. The queue is bounded
+//! There is no waiting to fill a batch: a batch is whatever waits when the previous one has committed. What waits is bounded
 //! in items and in bytes; who does not fit is turned away at once. An item that was taken is written even if the one who
-//! brought it has gone.
+//! brought it has gone. Items are gathered in what they are written from, a list or a buffer of rows.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard, oneshot};
 
 const MOST_ITEMS: usize = 4096;
-const MOST_BYTES: u32 = 16 * 1024 * 1024;
-const BATCH: usize = 256;
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why an item was not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,120 +23,190 @@ pub enum NotWritten {
     Failed,
 }
 
-struct Waiting<I, O> {
-    item: I,
-    answer: oneshot::Sender<Option<O>>,
-    room: OwnedSemaphorePermit,
+/// What waits to be written together, gathered in a `B`, and who waits for an `O` each.
+struct Waiting<B, O> {
+    batch: B,
+    callers: Vec<oneshot::Sender<Option<O>>>,
+    bytes: usize,
+    /// Of what was taken and has no outcome yet.
+    bytes_taken: usize,
+    is_closed: bool,
 }
 
-/// What brings items to their writers. They end when all clones of it are dropped and the rest is written.
-pub struct Batch<I, O> {
-    queue: mpsc::Sender<Waiting<I, O>>,
-    room: Arc<Semaphore>,
+struct Shared<B, O> {
+    waiting: Mutex<Waiting<B, O>>,
+    news: Notify,
+    turns: Arc<Turns<()>>,
 }
 
-impl<I, O> Clone for Batch<I, O> {
-    fn clone(&self) -> Self {
-        Self { queue: self.queue.clone(), room: self.room.clone() }
+impl<B, O> Shared<B, O> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting<B, O>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<I: Send + 'static, O: Send + 'static> Batch<I, O> {
-    /// Starts a task that writes what comes with `write`. It gets up to 256 items and gives one outcome for each, in their
-    /// order, or `None` if nothing was written.
+/// Closes when the last of those who bring items has gone.
+struct Entrance<B, O>(Arc<Shared<B, O>>);
+
+impl<B, O> Drop for Entrance<B, O> {
+    fn drop(&mut self) {
+        self.0.waiting().is_closed = true;
+        self.0.news.notify_one();
+    }
+}
+
+/// What brings items to their writers. They end when all clones of it are dropped and the rest is written.
+pub struct Batch<B, O>(Arc<Entrance<B, O>>);
+
+impl<B, O> Clone for Batch<B, O> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<B: Default + Send + 'static, O: Send + 'static> Batch<B, O> {
+    /// Starts a task that writes what comes with `write`. It gives one outcome for each item, in their order, or `None` if
+    /// nothing was written.
     pub fn start<W, F>(write: W) -> Self
     where
-        W: Fn(Vec<I>) -> F + Send + 'static,
+        W: Fn(B) -> F + Send + 'static,
         F: Future<Output = Option<Vec<O>>> + Send + 'static,
     {
         let (batch, queue) = Self::open();
         tokio::spawn(async move {
-            while let Some((items, answers)) = queue.take(None).await {
-                answers.tell(write(items).await);
+            let mut items = B::default();
+            while let Some(answers) = queue.take(None, &mut items).await {
+                answers.tell(write(std::mem::take(&mut items)).await);
             }
         });
         batch
     }
 
     /// For writers that do more between two batches than to write.
-    pub fn open() -> (Self, Queue<I, O>) {
-        let (queue, waiting) = mpsc::channel(MOST_ITEMS);
-        let room = Arc::new(Semaphore::new(MOST_BYTES as usize));
-        (Self { queue, room }, Queue(Arc::new(Mutex::new(waiting))))
+    pub fn open() -> (Self, Queue<B, O>) {
+        let waiting = Waiting { batch: B::default(), callers: Vec::new(), bytes: 0, bytes_taken: 0, is_closed: false };
+        let shared = Arc::new(Shared { waiting: Mutex::new(waiting), news: Notify::new(), turns: Arc::default() });
+        (Self(Arc::new(Entrance(shared.clone()))), Queue(shared))
     }
 
-    /// Has an item of about `bytes` written, and waits until it is durable. It is handed over at once, whatever becomes of who
-    /// waits.
-    pub fn write(&self, item: I, bytes: usize) -> impl Future<Output = Result<O, NotWritten>> + use<I, O> {
-        let handed_over = self.hand_over(item, bytes);
-        async move { handed_over?.await.ok().flatten().ok_or(NotWritten::Failed) }
+    /// Has an item of about `bytes` written, which `add` adds to those that wait; whatever becomes of who brought it. What `add`
+    /// refuses, it must have left as it was.
+    pub fn write(&self, bytes: usize, add: impl FnOnce(&mut B) -> Result<(), NotWritten>) -> Written<O> {
+        Written(self.hand_over(bytes.min(MOST_BYTES), add))
     }
 
-    fn hand_over(&self, item: I, bytes: usize) -> Result<oneshot::Receiver<Option<O>>, NotWritten> {
-        let bytes = u32::try_from(bytes).unwrap_or(MOST_BYTES).min(MOST_BYTES);
-        let room = self.room.clone().try_acquire_many_owned(bytes).map_err(|_| NotWritten::Full)?;
-        let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { item, answer, room }).map_err(|_| NotWritten::Full)?;
-        Ok(answered)
+    fn hand_over(
+        &self,
+        bytes: usize,
+        add: impl FnOnce(&mut B) -> Result<(), NotWritten>,
+    ) -> Result<oneshot::Receiver<Option<O>>, NotWritten> {
+        let shared = &self.0.0;
+        let (caller, answer) = oneshot::channel();
+        let mut waiting = shared.waiting();
+        if waiting.callers.len() >= MOST_ITEMS || waiting.bytes + waiting.bytes_taken + bytes > MOST_BYTES {
+            return Err(NotWritten::Full);
+        }
+        add(&mut waiting.batch)?;
+        waiting.bytes += bytes;
+        waiting.callers.push(caller);
+        let is_first = waiting.callers.len() == 1;
+        drop(waiting);
+        if is_first {
+            shared.news.notify_one();
+        }
+        Ok(answer)
+    }
+}
+
+/// What becomes of an item.
+pub struct Written<O>(Result<oneshot::Receiver<Option<O>>, NotWritten>);
+
+impl<O> Written<O> {
+    /// Waits until it is durable.
+    pub async fn outcome(self) -> Result<O, NotWritten> {
+        self.0?.await.ok().flatten().ok_or(NotWritten::Failed)
     }
 }
 
 /// What waits for its writers, of which one at a time has its turn.
-pub struct Queue<I, O>(Arc<Mutex<mpsc::Receiver<Waiting<I, O>>>>);
+pub struct Queue<B, O>(Arc<Shared<B, O>>);
 
-/// A writer's turn: as long as there is this, no other writer takes anything.
-pub struct Turn<I, O>(OwnedMutexGuard<mpsc::Receiver<Waiting<I, O>>>);
-
-impl<I, O> Clone for Queue<I, O> {
+impl<B, O> Clone for Queue<B, O> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<I, O> Queue<I, O> {
-    /// Waits for the writer's turn, if it was not kept, and then for items: up to 256, in the order in which they came, or `None`
-    /// when no more will come. Who stops waiting has taken nothing.
-    pub async fn take(&self, kept: Option<Turn<I, O>>) -> Option<(Vec<I>, Answers<I, O>)> {
-        let mut turn = match kept {
+/// A writer's turn: as long as there is this, no other writer takes anything.
+pub struct Turn {
+    _until_dropped: OwnedMutexGuard<()>,
+}
+
+impl<B, O> Queue<B, O> {
+    /// Waits for the writer's turn, if it was not kept, and then for items, until no more will come. All that wait are then in
+    /// `batch`, and what was in there, which must be empty, gathers the next. Who stops waiting has taken nothing.
+    pub async fn take(&self, kept: Option<Turn>, batch: &mut B) -> Option<Answers<B, O>> {
+        let turn = match kept {
             Some(turn) => turn,
-            None => Turn(self.0.clone().lock_owned().await),
+            None => Turn { _until_dropped: self.0.turns.clone().lock_owned().await },
         };
-        let mut waiting = Vec::with_capacity(BATCH);
-        if turn.0.recv_many(&mut waiting, BATCH).await == 0 {
-            return None;
+        loop {
+            {
+                let mut waiting = self.0.waiting();
+                if !waiting.callers.is_empty() {
+                    std::mem::swap(&mut waiting.batch, batch);
+                    let (callers, bytes) = (std::mem::take(&mut waiting.callers), std::mem::take(&mut waiting.bytes));
+                    waiting.bytes_taken += bytes;
+                    return Some(Answers { callers, bytes, turn: Some(turn), shared: self.0.clone() });
+                }
+                if waiting.is_closed {
+                    return None;
+                }
+            }
+            self.0.news.notified().await;
         }
-        let (items, answers) = waiting.into_iter().map(|one| (one.item, (one.answer, one.room))).unzip();
-        Some((items, Answers { answers, turn: Some(turn) }))
     }
 }
 
 /// Those who wait for the outcome of what a writer took, and the writer's turn. If they are told nothing, they take it that
 /// nothing was written.
-pub struct Answers<I, O> {
-    answers: Vec<(oneshot::Sender<Option<O>>, OwnedSemaphorePermit)>,
-    turn: Option<Turn<I, O>>,
+pub struct Answers<B, O> {
+    callers: Vec<oneshot::Sender<Option<O>>>,
+    bytes: usize,
+    turn: Option<Turn>,
+    shared: Arc<Shared<B, O>>,
 }
 
-impl<I, O> Answers<I, O> {
+impl<B, O> Answers<B, O> {
     /// Lets another writer take what waits, though this one has not ended.
     pub fn end_turn(&mut self) {
         self.turn = None;
     }
 
     /// The turn, if it has not ended: for a writer that will take what comes next, too.
-    pub fn keep_turn(&mut self) -> Option<Turn<I, O>> {
+    pub fn keep_turn(&mut self) -> Option<Turn> {
         self.turn.take()
+    }
+
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        self.callers.len()
     }
 
     /// Ends the turn, if it is not kept, and tells the outcomes, one for each item in their order, or that nothing was written.
     pub fn tell(mut self, outcomes: Option<Vec<O>>) {
         self.end_turn();
         let mut outcomes = outcomes.map(Vec::into_iter);
-        for (answer, _room) in self.answers {
-            let outcome = outcomes.as_mut().and_then(Iterator::next);
+        for caller in std::mem::take(&mut self.callers) {
             // Whoever asked may have gone; the item is written all the same.
-            let _ = answer.send(outcome);
+            let _ = caller.send(outcomes.as_mut().and_then(Iterator::next));
         }
+    }
+}
+
+impl<B, O> Drop for Answers<B, O> {
+    fn drop(&mut self) {
+        self.shared.waiting().bytes_taken -= self.bytes;
     }
 }
 
@@ -147,11 +216,23 @@ mod tests {
     use futures_util::FutureExt;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    fn write(
+        batch: &Batch<Vec<u32>, u32>,
+        item: u32,
+        bytes: usize,
+    ) -> impl Future<Output = Result<u32, NotWritten>> + use<> {
+        let written = batch.write(bytes, |items| {
+            items.push(item);
+            Ok(())
+        });
+        written.outcome()
+    }
+
     #[tokio::test]
     async fn what_comes_during_a_write_shares_the_next_one() {
         let writes = Arc::new(AtomicUsize::new(0));
         let counted = writes.clone();
-        let batch: Batch<u32, u32> = Batch::start(move |items: Vec<u32>| {
+        let batch: Batch<Vec<u32>, u32> = Batch::start(move |items: Vec<u32>| {
             counted.fetch_add(1, Ordering::SeqCst);
             async move {
                 tokio::task::yield_now().await;
@@ -159,7 +240,7 @@ mod tests {
             }
         });
 
-        let all = (0..100).map(|item| batch.write(item, 1));
+        let all = (0..100).map(|item| write(&batch, item, 1));
         let outcomes = futures_util::future::join_all(all).await;
 
         assert_eq!(outcomes, (0..100).map(|item| Ok(item * 2)).collect::<Vec<_>>());
@@ -168,39 +249,44 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_fit_is_turned_away_and_a_failed_write_says_so() {
-        let batch: Batch<u32, u32> = Batch::start(|items: Vec<u32>| async move {
+        let batch: Batch<Vec<u32>, u32> = Batch::start(|items: Vec<u32>| async move {
             if items.contains(&1) { None } else { std::future::pending().await }
         });
 
-        assert_eq!(batch.write(1, 1).await, Err(NotWritten::Failed));
+        assert_eq!(write(&batch, 1, 1).await, Err(NotWritten::Failed));
         let stuck = tokio::spawn({
             let batch = batch.clone();
-            async move { batch.write(2, MOST_BYTES as usize).await }
+            async move { write(&batch, 2, MOST_BYTES).await }
         });
         tokio::task::yield_now().await;
-        assert_eq!(batch.write(3, 1).await, Err(NotWritten::Full));
+        assert_eq!(write(&batch, 3, 1).await, Err(NotWritten::Full));
         stuck.abort();
     }
 
     #[tokio::test]
     async fn a_writer_waits_for_the_turn_of_the_other_and_who_is_told_nothing_takes_it_as_not_written() {
-        let (batch, queue) = Batch::<u32, u32>::open();
-        let (first, second) = (batch.write(1, 1), batch.write(2, 1));
+        let (batch, queue) = Batch::<Vec<u32>, u32>::open();
+        let (first, second) = (write(&batch, 1, 1), write(&batch, 2, 1));
 
-        let (items, answers) = queue.take(None).await.unwrap();
-        let third = batch.write(3, 1);
+        let mut items = Vec::new();
+        let answers = queue.take(None, &mut items).await.unwrap();
+        let third = write(&batch, 3, 1);
         assert_eq!(items, [1, 2]);
-        assert!(queue.take(None).now_or_never().is_none());
+        assert!(queue.take(None, &mut Vec::new()).now_or_never().is_none());
         answers.tell(Some(vec![10, 20]));
         assert_eq!((first.await, second.await), (Ok(10), Ok(20)));
 
-        let (items, mut answers) = queue.take(None).await.unwrap();
-        let fourth = batch.write(4, 1);
+        items.clear();
+        let mut answers = queue.take(None, &mut items).await.unwrap();
+        let fourth = write(&batch, 4, 1);
         answers.end_turn();
-        assert_eq!((items, queue.take(None).await.unwrap().0), (vec![3], vec![4]));
+        let mut others = Vec::new();
+        let others_answers = queue.take(None, &mut others).await.unwrap();
+        assert_eq!((items, others), (vec![3], vec![4]));
+        drop(others_answers);
         drop(answers);
         assert_eq!((third.await, fourth.await), (Err(NotWritten::Failed), Err(NotWritten::Failed)));
         drop(batch);
-        assert!(queue.take(None).await.is_none());
+        assert!(queue.take(None, &mut Vec::new()).await.is_none());
     }
 }

@@ -14,52 +14,48 @@ const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const NULL: i32 = -1;
 const END: i16 = -1;
 
-/// A row that is about to be copied. Each field must be of exactly the column's type: nothing is cast.
-pub struct Row {
+/// Rows that are about to be copied.
+pub struct Rows {
     buffer: PgArgumentBuffer,
+    count: usize,
 }
 
-impl Row {
-    /// Begins a row of so many fields; room for so many bytes.
-    pub fn of(fields: i16, bytes: usize) -> Self {
+impl Default for Rows {
+    fn default() -> Self {
         let mut buffer = PgArgumentBuffer::default();
-        buffer.reserve(bytes);
-        buffer.extend_from_slice(&fields.to_be_bytes());
-        Self { buffer }
+        buffer.extend_from_slice(HEAD);
+        Self { buffer, count: 0 }
     }
+}
 
-    /// Adds the next field.
-    pub fn field<'v>(&mut self, value: impl Encode<'v, Postgres>) -> Stored<&mut Self> {
-        self.add(|buffer| value.encode(buffer))
-    }
-
-    /// Adds the next field, of a type whose binary form is its text, as `write` writes it.
-    pub fn text<E: Into<BoxDynError>>(
-        &mut self,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Stored<&mut Self> {
-        self.add(|buffer| write(buffer).map(|()| IsNull::No).map_err(Into::into))
-    }
-
-    fn add(&mut self, write: impl FnOnce(&mut PgArgumentBuffer) -> Result<IsNull, BoxDynError>) -> Stored<&mut Self> {
-        let at = self.buffer.len();
-        self.buffer.extend_from_slice(&NULL.to_be_bytes());
-        if let IsNull::No = write(&mut self.buffer).map_err(sqlx::Error::Encode)? {
-            let length = self.buffer.len() - at - size_of::<i32>();
-            let length = i32::try_from(length).map_err(|error| sqlx::Error::Encode(error.into()))?;
-            self.buffer[at..at + size_of::<i32>()].copy_from_slice(&length.to_be_bytes());
+impl Rows {
+    /// Adds a row of so many fields, which `fill` adds; where that fails, none.
+    pub fn add(&mut self, fields: i16, fill: impl FnOnce(&mut Row<'_>) -> Stored<()>) -> Stored<()> {
+        let before = self.buffer.len();
+        self.buffer.extend_from_slice(&fields.to_be_bytes());
+        let filled = fill(&mut Row { buffer: &mut self.buffer });
+        match filled {
+            Ok(()) => self.count += 1,
+            Err(_) => self.buffer.truncate(before),
         }
-        Ok(self)
+        filled
     }
 
-    /// How long it is, in bytes.
-    pub fn length(&self) -> usize {
-        self.buffer.len()
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
-    /// Inserts it by a prepared `statement` with a parameter for each field, of these types: for one row a round trip less.
-    pub async fn insert(&self, conn: &mut PgConnection, statement: &'static str, types: &[Oid]) -> Stored<()> {
-        let mut rest = &self.buffer[size_of::<i16>()..];
+    /// Removes them all. Room for so many bytes is kept.
+    pub fn clear(&mut self, bytes: usize) {
+        self.count = 0;
+        self.buffer.truncate(HEAD.len());
+        self.buffer.shrink_to(bytes);
+    }
+
+    /// Inserts the first one by a prepared `statement` with a parameter for each field, of these types: a round trip less.
+    pub async fn insert_first(&self, conn: &mut PgConnection, statement: &'static str, types: &[Oid]) -> Stored<()> {
+        let mut rest = &self.buffer[HEAD.len() + size_of::<i16>()..];
         let mut query = sqlx::query(statement);
         for oid in types {
             let (length, behind) = rest.split_at(size_of::<i32>());
@@ -70,6 +66,37 @@ impl Row {
         }
         query.execute(conn).await?;
         Ok(())
+    }
+}
+
+/// A row that is being made. Each field must be of exactly the column's type: nothing is cast.
+pub struct Row<'r> {
+    buffer: &'r mut PgArgumentBuffer,
+}
+
+impl Row<'_> {
+    /// Adds the next field.
+    pub fn field<'v>(&mut self, value: impl Encode<'v, Postgres>) -> Stored<&mut Self> {
+        self.add(|buffer| value.encode(buffer))
+    }
+
+    /// Adds the next field, a text that `write` writes.
+    pub fn text<E: Into<BoxDynError>>(
+        &mut self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Stored<&mut Self> {
+        self.add(|buffer| write(buffer).map(|()| IsNull::No).map_err(Into::into))
+    }
+
+    fn add(&mut self, write: impl FnOnce(&mut PgArgumentBuffer) -> Result<IsNull, BoxDynError>) -> Stored<&mut Self> {
+        let at = self.buffer.len();
+        self.buffer.extend_from_slice(&NULL.to_be_bytes());
+        if let IsNull::No = write(self.buffer).map_err(sqlx::Error::Encode)? {
+            let length = self.buffer.len() - at - size_of::<i32>();
+            let length = i32::try_from(length).map_err(|error| sqlx::Error::Encode(error.into()))?;
+            self.buffer[at..at + size_of::<i32>()].copy_from_slice(&length.to_be_bytes());
+        }
+        Ok(self)
     }
 }
 
@@ -105,16 +132,13 @@ impl<'c> Copy<'c> {
         Ok(Self(conn.copy_in_raw(statement).await?))
     }
 
-    /// Sends the rows and waits until they are there. What `buffer` held is replaced; whoever keeps it spares the next copy a
-    /// large allocation.
-    pub async fn finish(mut self, rows: &[Row], buffer: &mut Vec<u8>) -> Stored<u64> {
-        buffer.clear();
-        buffer.extend_from_slice(HEAD);
-        for row in rows {
-            buffer.extend_from_slice(&row.buffer);
-        }
-        buffer.extend_from_slice(&END.to_be_bytes());
-        self.0.send(&buffer[..]).await?;
+    /// Sends the rows and waits until they are there.
+    pub async fn finish(mut self, rows: &mut Rows) -> Stored<u64> {
+        let before = rows.buffer.len();
+        rows.buffer.extend_from_slice(&END.to_be_bytes());
+        let sent = self.0.send(&rows.buffer[..]).await;
+        rows.buffer.truncate(before);
+        sent?;
         Ok(self.0.finish().await?)
     }
 }

@@ -59,7 +59,7 @@ pub struct Deliver {
     channels: Arc<Channels>,
     links: Links,
     wake: Wake,
-    outcomes: Batch<Outcome, ()>,
+    outcomes: Batch<Vec<Outcome>, ()>,
     flight: Flight,
 }
 
@@ -99,7 +99,11 @@ impl Deliver {
         };
         let finished_at = self.clock.now();
         let outcome = judge(claim.clone(), &answer, (started_at, finished_at), self.clock.new_id());
-        match self.outcomes.write(outcome, 512).await {
+        let gathered = |outcomes: &mut Vec<Outcome>| {
+            outcomes.push(outcome);
+            Ok(())
+        };
+        match self.outcomes.write(512, gathered).outcome().await {
             Ok(()) => {}
             // The lease runs out and it is sent again, under the same id.
             Err(NotWritten::Full | NotWritten::Failed) => return Err(StoreError::Lost),

@@ -9,10 +9,10 @@ use sqlx::postgres::types::Oid;
 
 use crate::callback::{Call, escaped};
 use crate::db::Stored;
-use crate::db::copy::{Copy, Row};
+use crate::db::copy::{Copy, Rows};
 use crate::id::CallbackId;
 
-/// What a row is made of, in the order of [`row`] and of [`TYPES`].
+/// What a row is made of, in the order of [`gather`] and of [`TYPES`].
 macro_rules! columns {
     () => {
         "(id, received_at, report_id, method, path, query, headers, body, body_escaped, body_cut, remote_address)"
@@ -30,27 +30,29 @@ const TIMESTAMPTZ: Oid = Oid(1184);
 const UUID: Oid = Oid(2950);
 const COPY: &str = concat!("copy callbacks ", columns!(), " from stdin (format binary)");
 
-/// A call as a row of the table.
-pub(in crate::callback) fn row(id: CallbackId, now: DateTime<Utc>, call: &Call<'_>) -> Stored<Row> {
+/// Adds a call to those that are about to be added.
+pub(in crate::callback) fn gather(calls: &mut Rows, id: CallbackId, now: DateTime<Utc>, call: &Call<'_>) -> Stored<()> {
     let (body, body_escaped) = escaped(&call.body);
-    let mut row = Row::of(COLUMNS, call.bytes());
-    row.field(id.0)?.field(now)?.field(call.report_id.0)?.field(call.method)?;
-    row.field(escaped(call.path.as_bytes()).0)?.field(call.query.as_deref())?;
-    row.text(|to| serde_json::to_writer(to, &call.headers))?.field(body)?.field(body_escaped)?.field(call.body_cut)?;
-    match call.remote_address {
-        Some(address) => row.text(|to| write!(to, "{address}"))?,
-        None => row.field(None::<&str>)?,
-    };
-    Ok(row)
+    calls.add(COLUMNS, |row| {
+        row.field(id.0)?.field(now)?.field(call.report_id.0)?.field(call.method)?;
+        row.field(escaped(call.path.as_bytes()).0)?.field(call.query.as_deref())?;
+        row.text(|to| serde_json::to_writer(to, &call.headers))?;
+        row.field(body)?.field(body_escaped)?.field(call.body_cut)?;
+        match call.remote_address {
+            Some(address) => row.text(|to| write!(to, "{address}"))?,
+            None => row.field(None::<&str>)?,
+        };
+        Ok(())
+    })
 }
 
 /// Adds calls, all in one statement, and so in one transaction.
-pub(in crate::callback) async fn insert(conn: &mut PgConnection, rows: &[Row], buffer: &mut Vec<u8>) -> Stored<()> {
+pub(in crate::callback) async fn insert(conn: &mut PgConnection, calls: &mut Rows) -> Stored<()> {
     // A copy takes one round trip more.
-    if let [row] = rows {
-        return row.insert(conn, INSERT, &TYPES).await;
+    if calls.count() == 1 {
+        return calls.insert_first(conn, INSERT, &TYPES).await;
     }
-    begin(conn).await?.finish(rows, buffer).await?;
+    begin(conn).await?.finish(calls).await?;
     Ok(())
 }
 

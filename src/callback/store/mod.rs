@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(super) use insert::{begin, insert, row};
+pub(super) use insert::{begin, gather, insert};
 
 use super::{Callback, Verdict};
 use crate::db::Stored;
