@@ -2,7 +2,7 @@
 -- and nearly half for one that comes alone. Owner: src/callback.
 
 -- The door makes it, so that nothing is gained by reading it as JSON once more. The table is written anew meanwhile, and an old
--- replica beside a new one could not copy its calls in: there is none yet, as none was released.
+-- replica beside a new one cannot write single calls: there is none yet, as none was released.
 alter table callbacks alter column headers type text using headers::text;
 comment on column callbacks.headers is 'A list of name and value, as JSON.';
 
@@ -10,10 +10,6 @@ comment on column callbacks.headers is 'A list of name and value, as JSON.';
 -- nothing but these two words, is not worth its time.
 alter table callbacks alter column verdict set default 'accepted', drop constraint callbacks_verdict_check;
 comment on column callbacks.verdict is 'accepted, or unknown_report: set by the trigger.';
-
--- No two entries are the same, so that there is nothing to look for when a page of it is full.
-drop index callbacks_report_id_id_idx;
-create index callbacks_report_id_id_idx on callbacks (report_id, id desc) with (deduplicate_items = off);
 
 -- No parameters: all plans are kept. And none of them reads all checks, however few there were when it was made.
 create or replace function mark_checks_called() returns trigger

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use tidings::cli::{self, Cli};
 
-/// After so many turns of tasks sockets are looked at, eight times as often as usual: an answer of Postgres, for which a whole
+/// After so many turns of tasks sockets are looked at, four times as often as usual: an answer of Postgres, for which a whole
 /// batch of callers waits, does not stand behind a crowd of new ones.
-const TURNS: u32 = 8;
+const TURNS: u32 = 16;
 
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().event_interval(TURNS).enable_all().build();

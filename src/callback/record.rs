@@ -59,8 +59,8 @@ impl Door {
     }
 
     /// Whether another call of this report is within its pace; counts it if so.
-    pub fn takes(&self, report: ReportId) -> bool {
-        self.pace.takes(report, Instant::now())
+    pub fn takes(&self, report: ReportId, now: Instant) -> bool {
+        self.pace.takes(report, now)
     }
 
     /// Records a call, with others that come at the same time, and waits until it is durable. It is handed over at once,

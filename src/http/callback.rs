@@ -7,13 +7,14 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
+use tokio::time::Instant;
 
 use super::source;
 use crate::app::App;
@@ -34,8 +35,8 @@ type Outcome = Result<(), NotWritten>;
 /// Takes whatever comes below `/callbacks/`. All that can be done at once is done before anything is awaited, so that of a
 /// crowd that waits for one commit each holds little.
 pub(super) fn take(State(app): State<App>, request: Request) -> impl Future<Output = Response> + Send {
-    let began = tokio::time::Instant::now();
-    let taken = taken(&app, request);
+    let began = Instant::now();
+    let taken = taken(&app, request, began);
     async move {
         let outcome = match taken {
             Ok(recording) => recording.await,
@@ -53,7 +54,7 @@ pub(super) fn take(State(app): State<App>, request: Request) -> impl Future<Outp
 
 /// Checks a call and has it recorded; where it is not, tells what to answer. A caller that hangs up has still called: what was
 /// handed to the door is written, and a body that is still on its way is read in a task of its own.
-fn taken(app: &App, request: Request) -> Result<impl Future<Output = Outcome> + use<>, StatusCode> {
+fn taken(app: &App, request: Request, began: Instant) -> Result<impl Future<Output = Outcome> + use<>, StatusCode> {
     let (head, body) = request.into_parts();
     let Some(report_id) = app.door.report_of(behind(&head).0) else {
         count("forged");
@@ -65,18 +66,20 @@ fn taken(app: &App, request: Request) -> Result<impl Future<Output = Outcome> + 
         Method::OPTIONS => return Err(StatusCode::NO_CONTENT),
         _ => return Err(StatusCode::METHOD_NOT_ALLOWED),
     }
-    if !app.door.takes(report_id) {
+    if !app.door.takes(report_id, began) {
         count("over_the_limit");
         return Err(StatusCode::TOO_MANY_REQUESTS);
     }
-    let mut reading = Box::pin(read(body));
-    Ok(match (&mut reading).now_or_never() {
-        Some(came) => record(app, report_id, &head, came).left_future(),
+    let mut body = Arriving::new(body);
+    // Nearly always all of it is here with the head.
+    let read = body.read().now_or_never();
+    Ok(match read {
+        Some(whole) => record(app, report_id, &head, body.taken, !whole).left_future(),
         None => {
             let app = app.clone();
             let recording = async move {
-                let came = reading.await;
-                record(&app, report_id, &head, came).await
+                let whole = body.read_in_time().await;
+                record(&app, report_id, &head, body.taken, !whole).await
             };
             tokio::spawn(recording).map(|ended| ended.unwrap_or(Err(NotWritten::Failed))).right_future()
         }
@@ -94,7 +97,8 @@ fn record(
     app: &App,
     report_id: ReportId,
     head: &Parts,
-    (body, body_cut): (Bytes, bool),
+    body: Bytes,
+    body_cut: bool,
 ) -> impl Future<Output = Outcome> + use<> {
     let (token, path) = behind(head);
     let call = Call {
@@ -131,25 +135,38 @@ fn count(verdict: &'static str) {
     numbers::of(verdict).increment(1);
 }
 
-/// At most 64 KiB; the second value tells whether there was more, or the rest never came. A little more is read and dropped,
-/// so that the connection can be used again; one with a huge body is closed behind the answer.
-async fn read(body: Body) -> (Bytes, bool) {
-    let mut stream = body.into_data_stream();
-    let (mut taken, mut came) = (Bytes::new(), 0);
-    let whole = async {
-        while let Some(chunk) = stream.next().await {
+/// A body on its way. A little more than is kept is read and dropped, so that the connection can be used again; one with a huge
+/// body is closed behind the answer.
+struct Arriving {
+    stream: BodyDataStream,
+    /// At most 64 KiB.
+    taken: Bytes,
+    came: usize,
+}
+
+impl Arriving {
+    fn new(body: Body) -> Self {
+        Self { stream: body.into_data_stream(), taken: Bytes::new(), came: 0 }
+    }
+
+    /// Reads on until the end; tells whether all of it was taken. Who stops waiting can read on later.
+    async fn read(&mut self) -> bool {
+        while let Some(chunk) = self.stream.next().await {
             let Ok(mut chunk) = chunk else { return false };
-            came += chunk.len();
-            chunk.truncate(MOST_BODY - taken.len());
-            taken = joined(std::mem::take(&mut taken), chunk);
-            if came > MOST_READ {
+            self.came += chunk.len();
+            chunk.truncate(MOST_BODY - self.taken.len());
+            self.taken = joined(std::mem::take(&mut self.taken), chunk);
+            if self.came > MOST_READ {
                 return false;
             }
         }
-        came <= MOST_BODY
-    };
-    let whole = tokio::time::timeout(BODY_TIMEOUT, whole).await.unwrap_or(false);
-    (taken, !whole)
+        self.came <= MOST_BODY
+    }
+
+    /// Reads on, as far as it comes in time.
+    async fn read_in_time(&mut self) -> bool {
+        tokio::time::timeout(BODY_TIMEOUT, self.read()).await.unwrap_or(false)
+    }
 }
 
 /// Nearly every body comes in one chunk and is not copied.
@@ -205,17 +222,19 @@ mod tests {
             Ok::<_, std::io::Error>("x")
         });
 
-        let (taken, is_cut) = read(Body::from_stream(trickle)).await;
+        let mut body = Arriving::new(Body::from_stream(trickle));
+        let whole = body.read_in_time().await;
 
-        assert_eq!((&taken[..], is_cut), (&b"xxxxxxxxxxx"[..], true));
+        assert_eq!((&body.taken[..], whole), (&b"xxxxxxxxxxx"[..], false));
     }
 
     #[tokio::test]
     async fn an_endless_body_is_not_read_for_ever() {
         let endless = stream::repeat(()).map(|()| Ok::<_, std::io::Error>(vec![0; 1024]));
 
-        let (taken, is_cut) = read(Body::from_stream(endless)).await;
+        let mut body = Arriving::new(Body::from_stream(endless));
+        let whole = body.read_in_time().await;
 
-        assert_eq!((taken.len(), is_cut), (MOST_BODY, true));
+        assert_eq!((body.taken.len(), whole), (MOST_BODY, false));
     }
 }
