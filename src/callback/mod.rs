@@ -59,14 +59,6 @@ pub struct Call<'a> {
     pub remote_address: Option<IpAddr>,
 }
 
-impl Call<'_> {
-    /// About so many bytes it takes while it waits to be recorded.
-    fn bytes(&self) -> usize {
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-        256 + self.path.len() + self.query.as_ref().map_or(0, |query| query.len()) + headers + self.body.len()
-    }
-}
-
 /// What we thought of a call when it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::numbers::Numbers;
 use super::pace::Pace;
-use super::{Call, Settings, store};
+use super::{Call, Settings, escaped, store};
 use crate::clock::Clock;
 use crate::db::Stored;
 use crate::db::batch::{Answers, Batch, NotWritten, Queue, Turn};
@@ -67,8 +67,9 @@ impl Door {
     /// whatever becomes of who waits.
     pub fn record(&self, call: &Call<'_>) -> impl Future<Output = Result<(), NotWritten>> + use<> {
         let (id, now) = (self.clock.new_id(), self.clock.now());
-        let written = self.batch.write(call.bytes(), |calls| {
-            store::gather(calls, id, now, call).map_err(|error| {
+        let body = escaped(&call.body);
+        let written = self.batch.write(|calls| {
+            store::gather(calls, id, now, call, body).map_err(|error| {
                 tracing::error!(%error, "failed to write a callback as a row");
                 NotWritten::Failed
             })

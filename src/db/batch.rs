@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard, oneshot};
 
 const MOST_ITEMS: usize = 4096;
+/// When so many wait, the next one is turned away.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why an item was not written.
@@ -89,25 +90,23 @@ impl<B: Default + Send + 'static, O: Send + 'static> Batch<B, O> {
         (Self(Arc::new(Entrance(shared.clone()))), Queue(shared))
     }
 
-    /// Has an item of about `bytes` written, which `add` adds to those that wait; whatever becomes of who brought it. What `add`
-    /// refuses, it must have left as it was.
-    pub fn write(&self, bytes: usize, add: impl FnOnce(&mut B) -> Result<(), NotWritten>) -> Written<O> {
-        Written(self.hand_over(bytes.min(MOST_BYTES), add))
+    /// Has an item written, whatever becomes of who brought it. `add` adds it to those that wait and tells about how many bytes
+    /// it takes; what it refuses, it must have left as it was.
+    pub fn write(&self, add: impl FnOnce(&mut B) -> Result<usize, NotWritten>) -> Written<O> {
+        Written(self.hand_over(add))
     }
 
     fn hand_over(
         &self,
-        bytes: usize,
-        add: impl FnOnce(&mut B) -> Result<(), NotWritten>,
+        add: impl FnOnce(&mut B) -> Result<usize, NotWritten>,
     ) -> Result<oneshot::Receiver<Option<O>>, NotWritten> {
         let shared = &self.0.0;
         let (caller, answer) = oneshot::channel();
         let mut waiting = shared.waiting();
-        if waiting.callers.len() >= MOST_ITEMS || waiting.bytes + waiting.bytes_taken + bytes > MOST_BYTES {
+        if waiting.callers.len() >= MOST_ITEMS || waiting.bytes + waiting.bytes_taken >= MOST_BYTES {
             return Err(NotWritten::Full);
         }
-        add(&mut waiting.batch)?;
-        waiting.bytes += bytes;
+        waiting.bytes += add(&mut waiting.batch)?;
         waiting.callers.push(caller);
         let is_first = waiting.callers.len() == 1;
         drop(waiting);
@@ -221,9 +220,9 @@ mod tests {
         item: u32,
         bytes: usize,
     ) -> impl Future<Output = Result<u32, NotWritten>> + use<> {
-        let written = batch.write(bytes, |items| {
+        let written = batch.write(|items| {
             items.push(item);
-            Ok(())
+            Ok(bytes)
         });
         written.outcome()
     }

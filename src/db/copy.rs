@@ -29,16 +29,16 @@ impl Default for Rows {
 }
 
 impl Rows {
-    /// Adds a row of so many fields, which `fill` adds; where that fails, none.
-    pub fn add(&mut self, fields: i16, fill: impl FnOnce(&mut Row<'_>) -> Stored<()>) -> Stored<()> {
+    /// Adds a row of so many fields, which `fill` adds; where that fails, none. Tells how many bytes it takes.
+    pub fn add(&mut self, fields: i16, fill: impl FnOnce(&mut Row<'_>) -> Stored<()>) -> Stored<usize> {
         let before = self.buffer.len();
         self.buffer.extend_from_slice(&fields.to_be_bytes());
-        let filled = fill(&mut Row { buffer: &mut self.buffer });
-        match filled {
-            Ok(()) => self.count += 1,
-            Err(_) => self.buffer.truncate(before),
+        if let Err(error) = fill(&mut Row { buffer: &mut self.buffer }) {
+            self.buffer.truncate(before);
+            return Err(error);
         }
-        filled
+        self.count += 1;
+        Ok(self.buffer.len() - before)
     }
 
     /// How many there are.

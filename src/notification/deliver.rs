@@ -44,6 +44,8 @@ const LEAST_AFTER: Duration = Duration::from_secs(1);
 const MOST_AFTER: Duration = Duration::from_secs(3600);
 const PER_LANE: i64 = 4;
 const LONGEST_DETAIL: usize = 1000;
+/// So many bytes an outcome takes while it waits to be recorded, about.
+const AN_OUTCOME: usize = 512;
 /// Outcomes are held this long for a database that is away: with what the last renewal left, less than the lease.
 const HOLD: Duration = Duration::from_secs(15);
 /// One try to record them: all others wait for it.
@@ -101,9 +103,9 @@ impl Deliver {
         let outcome = judge(claim.clone(), &answer, (started_at, finished_at), self.clock.new_id());
         let gathered = |outcomes: &mut Vec<Outcome>| {
             outcomes.push(outcome);
-            Ok(())
+            Ok(AN_OUTCOME)
         };
-        match self.outcomes.write(512, gathered).outcome().await {
+        match self.outcomes.write(gathered).outcome().await {
             Ok(()) => {}
             // The lease runs out and it is sent again, under the same id.
             Err(NotWritten::Full | NotWritten::Failed) => return Err(StoreError::Lost),

@@ -1,6 +1,7 @@
 //! Adds calls. A trigger of the table makes the checks of their reports due and hints at them, in the same transaction, and it
 //! marks the calls whose report is gone.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use chrono::{DateTime, Utc};
@@ -30,9 +31,14 @@ const TIMESTAMPTZ: Oid = Oid(1184);
 const UUID: Oid = Oid(2950);
 const COPY: &str = concat!("copy callbacks ", columns!(), " from stdin (format binary)");
 
-/// Adds a call to those that are about to be added.
-pub(in crate::callback) fn gather(calls: &mut Rows, id: CallbackId, now: DateTime<Utc>, call: &Call<'_>) -> Stored<()> {
-    let (body, body_escaped) = escaped(&call.body);
+/// Adds a call, whose body is a text by now, to those that are about to be added; tells how many bytes it takes.
+pub(in crate::callback) fn gather(
+    calls: &mut Rows,
+    id: CallbackId,
+    now: DateTime<Utc>,
+    call: &Call<'_>,
+    (body, body_escaped): (Cow<'_, str>, bool),
+) -> Stored<usize> {
     calls.add(COLUMNS, |row| {
         row.field(id.0)?.field(now)?.field(call.report_id.0)?.field(call.method)?;
         row.field(escaped(call.path.as_bytes()).0)?.field(call.query.as_deref())?;
