@@ -11,7 +11,8 @@ comment on column callbacks.headers is 'A list of name and value, as JSON.';
 alter table callbacks alter column verdict set default 'accepted', drop constraint callbacks_verdict_check;
 comment on column callbacks.verdict is 'accepted, or unknown_report: set by the trigger.';
 
--- No parameters: all plans are kept. And none of them reads all checks, however few there were when it was made.
+-- No parameters: all plans are kept. They are made when a batch is small and must do for a large one: checks are found by their
+-- key, however few there are, and nothing is joined but by it.
 create or replace function mark_checks_called() returns trigger
 language plpgsql set enable_seqscan = off as $$
 declare
@@ -26,7 +27,9 @@ begin
     end if;
 
     update callbacks set verdict = 'unknown_report'
-    where id in (select id from came where not exists (select from checks where checks.report_id = came.report_id));
+    where id in (
+        select id from came where (select true from checks where checks.report_id = came.report_id) is null
+    );
 
     with last as (
         select max(received_at) as at from came
@@ -34,16 +37,16 @@ begin
         select report_id, count(*) as calls from came group by report_id
     ), locked as (
         -- in the order of ids, so that two batches never wait for each other in a circle
-        select checks.report_id, checks.due_at from checks, last
-        where checks.report_id in (select report_id from counted) and not asks_after(checks, last.at)
+        select checks.report_id, checks.due_at, counted.calls from last, counted join checks using (report_id)
+        where not asks_after(checks, last.at)
         order by checks.report_id
         for update of checks
     ), called as (
         update checks
-        set calls = checks.calls + counted.calls, due_at = least(checks.due_at, last.at), expected_since = last.at, tries = 0,
+        set calls = checks.calls + locked.calls, due_at = least(checks.due_at, last.at), expected_since = last.at, tries = 0,
             called_since = case when checks.calls > checks.done_calls then coalesce(checks.called_since, last.at) else last.at end
-        from last, counted join locked using (report_id)
-        where checks.report_id = counted.report_id
+        from last, locked
+        where checks.report_id = locked.report_id
         returning coalesce(locked.due_at > last.at, true) as was_idle
     )
     select coalesce(bool_or(was_idle), false) into is_news from called;

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::numbers::Numbers;
@@ -107,7 +107,8 @@ impl Writer {
         let mut answers = queue.take(self.turn.take(), &mut self.calls).await?;
         let until = Instant::now() + COMMIT_TIMEOUT;
         let written = in_turn(&mut answers, until, self.write(kept)).await;
-        if answers.count() < CROWD {
+        if answers.count() < CROWD && matches!(written, Some(Ok(()))) {
+            // Callers one after another are served soonest by one connection, which is awake.
             self.turn = answers.keep_turn();
         }
         Some(self.told(answers, written))
@@ -117,7 +118,7 @@ impl Writer {
     async fn write_ahead(&mut self, mut conn: PgConnection, queue: &Queue<Rows, ()>) -> Option<usize> {
         let Ok(Ok(copy)) = timeout(PATIENCE, store::begin(&mut conn)).await else { return Some(0) };
         let Ok(taken) = timeout(PATIENCE, queue.take(None, &mut self.calls)).await else {
-            if let Ok(Ok(_)) = timeout(PATIENCE, copy.finish(&mut self.calls)).await {
+            if let Ok(Ok(_)) = timeout(PATIENCE, copy.finish(&mut Rows::default())).await {
                 self.keep(conn);
             }
             return Some(0);
@@ -154,7 +155,10 @@ impl Writer {
         Ok(())
     }
 
-    fn keep(&mut self, conn: PgConnection) {
+    fn keep(&mut self, mut conn: PgConnection) {
+        if self.calls.length() > MOST_KEPT {
+            conn.shrink_buffers();
+        }
         self.conn = Some(conn);
     }
 

@@ -46,6 +46,11 @@ impl Rows {
         self.count
     }
 
+    /// How long they are together, in bytes.
+    pub fn length(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Removes them all. Room for so many bytes is kept.
     pub fn clear(&mut self, bytes: usize) {
         self.count = 0;
@@ -140,5 +145,32 @@ impl<'c> Copy<'c> {
         rows.buffer.truncate(before);
         sent?;
         Ok(self.0.finish().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_cannot_be_made_leaves_the_others_as_they_were() {
+        let mut rows = Rows::default();
+        let good = rows.add(1, |row| row.field("good").map(|_| ())).unwrap();
+        let before = rows.buffer.to_vec();
+
+        let failed = rows.add(2, |row| {
+            row.field("half")?;
+            row.text(|to| {
+                to.extend_from_slice(b"of it");
+                Err("no more")
+            })?;
+            Ok(())
+        });
+
+        assert!(failed.is_err());
+        assert_eq!((rows.count(), rows.length() - HEAD.len()), (1, good));
+        assert_eq!(*rows.buffer, before);
+        rows.clear(0);
+        assert_eq!((rows.count(), &rows.buffer[..]), (0, HEAD));
     }
 }

@@ -182,12 +182,9 @@ async fn a_call_for_a_report_that_is_gone_is_recorded_with_that_verdict_and_fail
     assert_eq!(verdicts, [json!("accepted"), json!("unknown_report")]);
 }
 
-/// Calls that are all there before a writer can take the first, every second one of them for a report that is gone.
-async fn crowd(scene: &Scene) {
-    let known = scene.report.parse().unwrap();
-    let gone = tidings::id::Id::at(scene.it.clock.now());
-    let call = |nth: usize| Call {
-        report_id: if nth.is_multiple_of(2) { known } else { gone },
+fn call_of(report_id: tidings::id::ReportId, nth: usize) -> Call<'static> {
+    Call {
+        report_id,
         method: "POST",
         path: "".into(),
         query: None,
@@ -195,7 +192,14 @@ async fn crowd(scene: &Scene) {
         body: bytes::Bytes::new(),
         body_cut: false,
         remote_address: None,
-    };
+    }
+}
+
+/// Calls that are all there before a writer can take the first, every second one of them for a report that is gone.
+async fn crowd(scene: &Scene) {
+    let known = scene.report.parse().unwrap();
+    let gone = tidings::id::Id::at(scene.it.clock.now());
+    let call = |nth: usize| call_of(if nth.is_multiple_of(2) { known } else { gone }, nth);
     let calls: Vec<_> = (0..20).map(|nth| scene.it.app.door.record(&call(nth))).collect();
     for recorded in futures_util::future::join_all(calls).await {
         recorded.unwrap();
@@ -217,6 +221,39 @@ async fn crowd_after_crowd_is_recorded_at_once_and_each_call_has_its_verdict() {
         "select count(*) from (select from callbacks group by headers having count(*) = 5) as headers";
     assert_eq!(scene.it.number(each_five_times).await, 20);
     assert_eq!(scene.it.number("select count(distinct xmin::text) from callbacks").await, 5);
+}
+
+#[tokio::test]
+async fn a_crowd_for_many_reports_is_recorded_at_once_and_makes_each_check_due() {
+    let scene = Scene::start().await;
+    let copies = "with copies as (
+            insert into reports select (jsonb_populate_record(reports, jsonb_build_object(
+                'id', gen_random_uuid(), 'name', 'copy ' || n, 'slug', 'copy-' || n))).*
+            from reports, generate_series(1, 1000) as n returning id
+        ) insert into checks (report_id) select id from copies";
+    scene.it.sql(copies).await;
+    let ids = "select report_id from checks where due_at is null and calls = 0";
+    let ids: Vec<uuid::Uuid> = sqlx::query_scalar(ids).fetch_all(&scene.it.app.pool).await.unwrap();
+    // What the database plans for one call must do for a thousand.
+    assert_eq!(scene.post("alone").await, 200);
+
+    let calls: Vec<_> =
+        ids.iter().map(|id| scene.it.app.door.record(&call_of(tidings::id::ReportId(*id), 0))).collect();
+    for recorded in futures_util::future::join_all(calls).await {
+        recorded.unwrap();
+    }
+
+    assert_eq!(ids.len(), 1000);
+    assert_eq!(
+        scene.it.number("select count(*) from callbacks where headers <> '[]' and verdict = 'accepted'").await,
+        1001
+    );
+    let due = "select count(*) from checks where calls = 1 and due_at is not null and report_id in
+        (select id from reports where slug like 'copy-%')";
+    assert_eq!(scene.it.number(due).await, 1000);
+    let transactions = "select count(distinct xmin::text) from callbacks where report_id in
+        (select id from reports where slug like 'copy-%')";
+    assert_eq!(scene.it.number(transactions).await, 1);
 }
 
 #[tokio::test]
