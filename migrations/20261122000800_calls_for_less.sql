@@ -1,4 +1,4 @@
--- What a call costs the database, without what only looked again at what the door has made. A fifth less for a batch of calls,
+-- What a call costs the database, without what only looked again at what the door has made. A sixth less for a batch of calls,
 -- and nearly half for one that comes alone. Owner: src/callback.
 
 -- The door makes it, so that nothing is gained by reading it as JSON once more. The table is written anew meanwhile, and an old

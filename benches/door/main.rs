@@ -5,8 +5,8 @@
 //! the sandbox, its discovery at work as it would be. Each server, and the generator of load, is a process of its own with the
 //! same layout. Nothing is asserted: machines differ; targets stand beside what was measured.
 //!
-//! `BENCH_ROUNDS` (3) and `BENCH_SECONDS` (1.2) say how long, `BENCH_CONNECTIONS` (1,32,128,512) at how many; `BENCH_ROWS=10000000` adds a second service whose table has that
-//! many callbacks.
+//! `BENCH_ROUNDS` (3) and `BENCH_SECONDS` (1.2) say how long, `BENCH_CONNECTIONS` (1,32,128,512) with how many callers;
+//! `BENCH_ROWS=10000000` adds a second service whose table has that many callbacks.
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on ends")]
 
 mod compare;
