@@ -13,7 +13,7 @@ use super::pace::Pace;
 use super::{Call, Settings, escaped, store};
 use crate::clock::Clock;
 use crate::db::Stored;
-use crate::db::batch::{Answers, Batch, NotWritten, Queue, Turn};
+use crate::db::batch::{Answers, Batch, NotWritten, Queue};
 use crate::db::copy::Rows;
 use crate::id::ReportId;
 use crate::report::address::Addresses;
@@ -46,7 +46,7 @@ impl Door {
     pub fn open(pool: &PgPool, clock: Clock, addresses: Addresses, settings: &Settings) -> Self {
         let (batch, queue) = Batch::open();
         for _ in 0..WRITERS {
-            let writer = Writer { pool: pool.clone(), conn: None, turn: None, calls: Rows::default() };
+            let writer = Writer { pool: pool.clone(), conn: None, calls: Rows::default() };
             tokio::spawn(writer.write_all(queue.clone()));
         }
         let pace = Arc::new(Pace::new(settings.calls_per_second));
@@ -82,7 +82,6 @@ impl Door {
 struct Writer {
     pool: PgPool,
     conn: Option<PgConnection>,
-    turn: Option<Turn>,
     calls: Rows,
 }
 
@@ -104,20 +103,16 @@ impl Writer {
 
     /// Writes the next calls; tells how many came.
     async fn write_next(&mut self, kept: Option<PgConnection>, queue: &Queue<Rows, ()>) -> Option<usize> {
-        let mut answers = queue.take(self.turn.take(), &mut self.calls).await?;
+        let mut answers = queue.take(&mut self.calls).await?;
         let until = Instant::now() + COMMIT_TIMEOUT;
         let written = in_turn(&mut answers, until, self.write(kept)).await;
-        if answers.count() < CROWD && matches!(written, Some(Ok(()))) {
-            // Callers one after another are served soonest by one connection, which is awake.
-            self.turn = answers.keep_turn();
-        }
         Some(self.told(answers, written))
     }
 
     /// In a crowd: begins to write before it is this writer's turn, so that a round trip less is between two commits.
     async fn write_ahead(&mut self, mut conn: PgConnection, queue: &Queue<Rows, ()>) -> Option<usize> {
         let Ok(Ok(copy)) = timeout(PATIENCE, store::begin(&mut conn)).await else { return Some(0) };
-        let Ok(taken) = timeout(PATIENCE, queue.take(None, &mut self.calls)).await else {
+        let Ok(taken) = timeout(PATIENCE, queue.take(&mut self.calls)).await else {
             if let Ok(Ok(_)) = timeout(PATIENCE, copy.finish(&mut Rows::default())).await {
                 self.keep(conn);
             }
@@ -177,7 +172,7 @@ async fn in_turn<T>(answers: &mut Answers<Rows, ()>, until: Instant, writing: im
     if let Ok(written) = timeout(PATIENCE, &mut writing).await {
         return Some(written);
     }
-    answers.end_turn();
+    answers.hold_up_none();
     timeout_at(until, writing).await.ok()
 }
 

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as Turns, Notify, OwnedMutexGuard, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 const MOST_ITEMS: usize = 4096;
 /// When so many wait, the next one is turned away.
@@ -31,18 +31,31 @@ struct Waiting<B, O> {
     bytes: usize,
     /// Of what was taken and has no outcome yet.
     bytes_taken: usize,
+    /// By a write under way.
+    is_held_up: bool,
     is_closed: bool,
+}
+
+impl<B, O> Waiting<B, O> {
+    /// Whether a writer is to take what waits.
+    fn is_ready(&self) -> bool {
+        !self.is_held_up && !self.callers.is_empty()
+    }
 }
 
 struct Shared<B, O> {
     waiting: Mutex<Waiting<B, O>>,
     news: Notify,
-    turns: Arc<Turns<()>>,
 }
 
 impl<B, O> Shared<B, O> {
     fn waiting(&self) -> MutexGuard<'_, Waiting<B, O>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the writer that waits for the shortest time: its connection is the one that is awake.
+    fn wake(&self) {
+        self.news.notify_last();
     }
 }
 
@@ -52,7 +65,7 @@ struct Entrance<B, O>(Arc<Shared<B, O>>);
 impl<B, O> Drop for Entrance<B, O> {
     fn drop(&mut self) {
         self.0.waiting().is_closed = true;
-        self.0.news.notify_one();
+        self.0.wake();
     }
 }
 
@@ -76,7 +89,7 @@ impl<B: Default + Send + 'static, O: Send + 'static> Batch<B, O> {
         let (batch, queue) = Self::open();
         tokio::spawn(async move {
             let mut items = B::default();
-            while let Some(answers) = queue.take(None, &mut items).await {
+            while let Some(answers) = queue.take(&mut items).await {
                 answers.tell(write(std::mem::take(&mut items)).await);
             }
         });
@@ -85,8 +98,9 @@ impl<B: Default + Send + 'static, O: Send + 'static> Batch<B, O> {
 
     /// For writers that do more between two batches than to write.
     pub fn open() -> (Self, Queue<B, O>) {
-        let waiting = Waiting { batch: B::default(), callers: Vec::new(), bytes: 0, bytes_taken: 0, is_closed: false };
-        let shared = Arc::new(Shared { waiting: Mutex::new(waiting), news: Notify::new(), turns: Arc::default() });
+        let (batch, callers) = (B::default(), Vec::new());
+        let waiting = Waiting { batch, callers, bytes: 0, bytes_taken: 0, is_held_up: false, is_closed: false };
+        let shared = Arc::new(Shared { waiting: Mutex::new(waiting), news: Notify::new() });
         (Self(Arc::new(Entrance(shared.clone()))), Queue(shared))
     }
 
@@ -108,10 +122,10 @@ impl<B: Default + Send + 'static, O: Send + 'static> Batch<B, O> {
         }
         waiting.bytes += add(&mut waiting.batch)?;
         waiting.callers.push(caller);
-        let is_first = waiting.callers.len() == 1;
+        let is_first = waiting.callers.len() == 1 && waiting.is_ready();
         drop(waiting);
         if is_first {
-            shared.news.notify_one();
+            shared.wake();
         }
         Ok(answer)
     }
@@ -127,7 +141,7 @@ impl<O> Written<O> {
     }
 }
 
-/// What waits for its writers, of which one at a time has its turn.
+/// What waits for its writers.
 pub struct Queue<B, O>(Arc<Shared<B, O>>);
 
 impl<B, O> Clone for Queue<B, O> {
@@ -136,29 +150,23 @@ impl<B, O> Clone for Queue<B, O> {
     }
 }
 
-/// A writer's turn: as long as there is this, no other writer takes anything.
-pub struct Turn {
-    _until_dropped: OwnedMutexGuard<()>,
-}
-
 impl<B, O> Queue<B, O> {
-    /// Waits for the writer's turn, if it was not kept, and then for items, until no more will come. All that wait are then in
+    /// Waits until something waits and no write under way holds it up, or until no more will come. All that wait are then in
     /// `batch`, and what was in there, which must be empty, gathers the next. Who stops waiting has taken nothing.
-    pub async fn take(&self, kept: Option<Turn>, batch: &mut B) -> Option<Answers<B, O>> {
-        let turn = match kept {
-            Some(turn) => turn,
-            None => Turn { _until_dropped: self.0.turns.clone().lock_owned().await },
-        };
+    pub async fn take(&self, batch: &mut B) -> Option<Answers<B, O>> {
         loop {
             {
                 let mut waiting = self.0.waiting();
-                if !waiting.callers.is_empty() {
+                if waiting.is_ready() {
                     std::mem::swap(&mut waiting.batch, batch);
                     let (callers, bytes) = (std::mem::take(&mut waiting.callers), std::mem::take(&mut waiting.bytes));
                     waiting.bytes_taken += bytes;
-                    return Some(Answers { callers, bytes, turn: Some(turn), shared: self.0.clone() });
+                    waiting.is_held_up = true;
+                    return Some(Answers { callers, bytes, holds_up: true, shared: self.0.clone() });
                 }
-                if waiting.is_closed {
+                if waiting.is_closed && waiting.callers.is_empty() {
+                    // for the next writer that waits
+                    self.0.wake();
                     return None;
                 }
             }
@@ -167,24 +175,27 @@ impl<B, O> Queue<B, O> {
     }
 }
 
-/// Those who wait for the outcome of what a writer took, and the writer's turn. If they are told nothing, they take it that
-/// nothing was written.
+/// Those who wait for the outcome of what a writer took. If they are told nothing, they take it that nothing was written.
 pub struct Answers<B, O> {
     callers: Vec<oneshot::Sender<Option<O>>>,
     bytes: usize,
-    turn: Option<Turn>,
+    holds_up: bool,
     shared: Arc<Shared<B, O>>,
 }
 
 impl<B, O> Answers<B, O> {
     /// Lets another writer take what waits, though this one has not ended.
-    pub fn end_turn(&mut self) {
-        self.turn = None;
-    }
-
-    /// The turn, if it has not ended: for a writer that will take what comes next, too.
-    pub fn keep_turn(&mut self) -> Option<Turn> {
-        self.turn.take()
+    pub fn hold_up_none(&mut self) {
+        if !std::mem::take(&mut self.holds_up) {
+            return;
+        }
+        let mut waiting = self.shared.waiting();
+        waiting.is_held_up = false;
+        let is_ready = waiting.is_ready();
+        drop(waiting);
+        if is_ready {
+            self.shared.wake();
+        }
     }
 
     /// How many wait.
@@ -192,9 +203,9 @@ impl<B, O> Answers<B, O> {
         self.callers.len()
     }
 
-    /// Ends the turn, if it is not kept, and tells the outcomes, one for each item in their order, or that nothing was written.
+    /// Tells the outcomes, one for each item in their order, or that nothing was written.
     pub fn tell(mut self, outcomes: Option<Vec<O>>) {
-        self.end_turn();
+        self.hold_up_none();
         let mut outcomes = outcomes.map(Vec::into_iter);
         for caller in std::mem::take(&mut self.callers) {
             // Whoever asked may have gone; the item is written all the same.
@@ -205,6 +216,7 @@ impl<B, O> Answers<B, O> {
 
 impl<B, O> Drop for Answers<B, O> {
     fn drop(&mut self) {
+        self.hold_up_none();
         self.shared.waiting().bytes_taken -= self.bytes;
     }
 }
@@ -263,29 +275,56 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_writer_waits_for_the_turn_of_the_other_and_who_is_told_nothing_takes_it_as_not_written() {
+    async fn a_write_under_way_holds_the_next_up_and_who_is_told_nothing_takes_it_as_not_written() {
         let (batch, queue) = Batch::<Vec<u32>, u32>::open();
         let (first, second) = (write(&batch, 1, 1), write(&batch, 2, 1));
 
         let mut items = Vec::new();
-        let answers = queue.take(None, &mut items).await.unwrap();
+        let answers = queue.take(&mut items).await.unwrap();
         let third = write(&batch, 3, 1);
         assert_eq!(items, [1, 2]);
-        assert!(queue.take(None, &mut Vec::new()).now_or_never().is_none());
+        let mut others = Vec::new();
+        let mut other = Box::pin(queue.take(&mut others));
+        assert!(other.as_mut().now_or_never().is_none());
         answers.tell(Some(vec![10, 20]));
         assert_eq!((first.await, second.await), (Ok(10), Ok(20)));
 
-        items.clear();
-        let mut answers = queue.take(None, &mut items).await.unwrap();
+        let mut others_answers = other.await.unwrap();
         let fourth = write(&batch, 4, 1);
-        answers.end_turn();
-        let mut others = Vec::new();
-        let others_answers = queue.take(None, &mut others).await.unwrap();
-        assert_eq!((items, others), (vec![3], vec![4]));
+        others_answers.hold_up_none();
+        items.clear();
+        let answers = queue.take(&mut items).await.unwrap();
+        assert_eq!((others, items), (vec![3], vec![4]));
+        // It held nothing up any more: what holds up is the one after it.
         drop(others_answers);
+        let fifth = write(&batch, 5, 1);
+        assert!(queue.take(&mut Vec::new()).now_or_never().is_none());
         drop(answers);
         assert_eq!((third.await, fourth.await), (Err(NotWritten::Failed), Err(NotWritten::Failed)));
+        drop(queue.take(&mut Vec::new()).await);
+        assert_eq!(fifth.await, Err(NotWritten::Failed));
+    }
+
+    #[tokio::test]
+    async fn of_two_writers_the_one_that_waited_last_is_woken_and_both_end_when_no_more_will_come() {
+        let (batch, queue) = Batch::<Vec<u32>, u32>::open();
+        let (mut early, mut late) = (Vec::new(), Vec::new());
+        let (mut first, mut last) = (Box::pin(queue.take(&mut early)), Box::pin(queue.take(&mut late)));
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(last.as_mut().now_or_never().is_none());
+
+        let written = write(&batch, 1, 1);
+        assert!(first.as_mut().now_or_never().is_none());
+        last.await.unwrap().tell(Some(vec![10]));
+        assert_eq!((written.await, late), (Ok(10), vec![1]));
+
+        let last = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.take(&mut Vec::new()).await.is_none() }
+        });
+        tokio::task::yield_now().await;
         drop(batch);
-        assert!(queue.take(None, &mut Vec::new()).await.is_none());
+        assert!(first.await.is_none());
+        assert!(last.await.unwrap());
     }
 }
