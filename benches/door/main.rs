@@ -5,7 +5,7 @@
 //! the sandbox, its discovery at work as it would be. Each server, and the generator of load, is a process of its own with the
 //! same layout. Nothing is asserted: machines differ; targets stand beside what was measured.
 //!
-//! A ratio is the median of those that neighbouring turns had; turns are short and many, so that what else the machine does
+//! A ratio is the median of those that the turns of each round had; turns are short and many, so that what else the machine does
 //! meets both alike. `BENCH_ROUNDS` (7) and `BENCH_SECONDS` (0.8) say how long, `BENCH_CONNECTIONS` (1,32,128,512) with how many
 //! callers; `BENCH_ROWS=10000000` adds a second service whose table has that many callbacks.
 #![allow(clippy::unwrap_used, reason = "a measurement that can't go on ends")]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection, PgPool};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::numbers::Numbers;
@@ -22,8 +23,8 @@ use crate::report::address::Addresses;
 const WRITERS: usize = 2;
 /// A database that has not committed by then gets a 503; discovery heals the loss.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
-/// No writer keeps the other from its turn for longer, as its connection may be the better one, and none keeps a copy open that
-/// was begun for calls that may come: it is a transaction.
+/// No writing holds the other writer up for longer, whose connection may be the better one, and none keeps a copy open that was
+/// begun for calls that may come: it is a transaction.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// So many calls at once are a crowd.
 const CROWD: usize = 4;
@@ -98,6 +99,10 @@ impl Writer {
                 Some(calls) => came = calls,
                 None => return,
             }
+            if self.conn.is_none() {
+                // What went badly here may go well with the other one.
+                yield_now().await;
+            }
         }
     }
 
@@ -105,11 +110,11 @@ impl Writer {
     async fn write_next(&mut self, kept: Option<PgConnection>, queue: &Queue<Rows, ()>) -> Option<usize> {
         let mut answers = queue.take(&mut self.calls).await?;
         let until = Instant::now() + COMMIT_TIMEOUT;
-        let written = in_turn(&mut answers, until, self.write(kept)).await;
+        let written = in_time(&mut answers, until, self.write(kept)).await;
         Some(self.told(answers, written))
     }
 
-    /// In a crowd: begins to write before it is this writer's turn, so that a round trip less is between two commits.
+    /// In a crowd: begins to write while the other one commits, so that a round trip less is between two commits.
     async fn write_ahead(&mut self, mut conn: PgConnection, queue: &Queue<Rows, ()>) -> Option<usize> {
         let Ok(Ok(copy)) = timeout(PATIENCE, store::begin(&mut conn)).await else { return Some(0) };
         let Ok(taken) = timeout(PATIENCE, queue.take(&mut self.calls)).await else {
@@ -120,7 +125,7 @@ impl Writer {
         };
         let mut answers = taken?;
         let until = Instant::now() + COMMIT_TIMEOUT;
-        let written = match in_turn(&mut answers, until, copy.finish(&mut self.calls)).await {
+        let written = match in_time(&mut answers, until, copy.finish(&mut self.calls)).await {
             Some(Ok(_)) => {
                 self.keep(conn);
                 Some(Ok(()))
@@ -128,7 +133,7 @@ impl Writer {
             Some(Err(_)) => {
                 // Closed, it holds nothing up that is tried again.
                 drop(conn);
-                in_turn(&mut answers, until, self.write(None)).await
+                in_time(&mut answers, until, self.write(None)).await
             }
             None => None,
         };
@@ -166,13 +171,13 @@ impl Writer {
     }
 }
 
-/// What comes of writing; `None` if nothing until then. Where it takes long the turn ends before.
-async fn in_turn<T>(answers: &mut Answers<Rows, ()>, until: Instant, writing: impl Future<Output = T>) -> Option<T> {
+/// What comes of writing; `None` if nothing until then. Where it takes long it holds the other writer up no more.
+async fn in_time<T>(answers: &mut Answers<Rows, ()>, until: Instant, writing: impl Future<Output = T>) -> Option<T> {
     let mut writing = pin!(writing);
     if let Ok(written) = timeout(PATIENCE, &mut writing).await {
         return Some(written);
     }
-    answers.hold_up_none();
+    answers.let_others_go_on();
     timeout_at(until, writing).await.ok()
 }
 

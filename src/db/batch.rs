@@ -33,6 +33,8 @@ struct Waiting<B, O> {
     bytes_taken: usize,
     /// By a write under way.
     is_held_up: bool,
+    /// Whether the write that ended last did, and soon.
+    went_well: bool,
     is_closed: bool,
 }
 
@@ -53,9 +55,13 @@ impl<B, O> Shared<B, O> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the writer that waits for the shortest time: its connection is the one that is awake.
-    fn wake(&self) {
-        self.news.notify_last();
+    /// Wakes a writer: the one that wrote last, as its connection is awake, or if that went badly the one that waits longest.
+    fn wake(&self, went_well: bool) {
+        if went_well {
+            self.news.notify_last();
+        } else {
+            self.news.notify_one();
+        }
     }
 }
 
@@ -65,7 +71,7 @@ struct Entrance<B, O>(Arc<Shared<B, O>>);
 impl<B, O> Drop for Entrance<B, O> {
     fn drop(&mut self) {
         self.0.waiting().is_closed = true;
-        self.0.wake();
+        self.0.wake(true);
     }
 }
 
@@ -99,7 +105,8 @@ impl<B: Default + Send + 'static, O: Send + 'static> Batch<B, O> {
     /// For writers that do more between two batches than to write.
     pub fn open() -> (Self, Queue<B, O>) {
         let (batch, callers) = (B::default(), Vec::new());
-        let waiting = Waiting { batch, callers, bytes: 0, bytes_taken: 0, is_held_up: false, is_closed: false };
+        let waiting =
+            Waiting { batch, callers, bytes: 0, bytes_taken: 0, is_held_up: false, went_well: true, is_closed: false };
         let shared = Arc::new(Shared { waiting: Mutex::new(waiting), news: Notify::new() });
         (Self(Arc::new(Entrance(shared.clone()))), Queue(shared))
     }
@@ -122,10 +129,10 @@ impl<B: Default + Send + 'static, O: Send + 'static> Batch<B, O> {
         }
         waiting.bytes += add(&mut waiting.batch)?;
         waiting.callers.push(caller);
-        let is_first = waiting.callers.len() == 1 && waiting.is_ready();
+        let (is_news, went_well) = (waiting.callers.len() == 1 && !waiting.is_held_up, waiting.went_well);
         drop(waiting);
-        if is_first {
-            shared.wake();
+        if is_news {
+            shared.wake(went_well);
         }
         Ok(answer)
     }
@@ -166,7 +173,7 @@ impl<B, O> Queue<B, O> {
                 }
                 if waiting.is_closed && waiting.callers.is_empty() {
                     // for the next writer that waits
-                    self.0.wake();
+                    self.0.wake(true);
                     return None;
                 }
             }
@@ -184,17 +191,22 @@ pub struct Answers<B, O> {
 }
 
 impl<B, O> Answers<B, O> {
-    /// Lets another writer take what waits, though this one has not ended.
-    pub fn hold_up_none(&mut self) {
+    /// Lets another writer take what waits, as this one takes long.
+    pub fn let_others_go_on(&mut self) {
+        self.hold_up_no_more(false);
+    }
+
+    fn hold_up_no_more(&mut self, went_well: bool) {
         if !std::mem::take(&mut self.holds_up) {
             return;
         }
         let mut waiting = self.shared.waiting();
         waiting.is_held_up = false;
+        waiting.went_well = went_well;
         let is_ready = waiting.is_ready();
         drop(waiting);
         if is_ready {
-            self.shared.wake();
+            self.shared.wake(went_well);
         }
     }
 
@@ -205,7 +217,7 @@ impl<B, O> Answers<B, O> {
 
     /// Tells the outcomes, one for each item in their order, or that nothing was written.
     pub fn tell(mut self, outcomes: Option<Vec<O>>) {
-        self.hold_up_none();
+        self.hold_up_no_more(outcomes.is_some());
         let mut outcomes = outcomes.map(Vec::into_iter);
         for caller in std::mem::take(&mut self.callers) {
             // Whoever asked may have gone; the item is written all the same.
@@ -216,7 +228,7 @@ impl<B, O> Answers<B, O> {
 
 impl<B, O> Drop for Answers<B, O> {
     fn drop(&mut self) {
-        self.hold_up_none();
+        self.hold_up_no_more(false);
         self.shared.waiting().bytes_taken -= self.bytes;
     }
 }
@@ -291,7 +303,7 @@ mod tests {
 
         let mut others_answers = other.await.unwrap();
         let fourth = write(&batch, 4, 1);
-        others_answers.hold_up_none();
+        others_answers.let_others_go_on();
         items.clear();
         let answers = queue.take(&mut items).await.unwrap();
         assert_eq!((others, items), (vec![3], vec![4]));
@@ -306,25 +318,44 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_writers_the_one_that_waited_last_is_woken_and_both_end_when_no_more_will_come() {
+    async fn of_two_writers_the_one_that_wrote_last_is_woken_unless_that_went_badly() {
         let (batch, queue) = Batch::<Vec<u32>, u32>::open();
         let (mut early, mut late) = (Vec::new(), Vec::new());
         let (mut first, mut last) = (Box::pin(queue.take(&mut early)), Box::pin(queue.take(&mut late)));
         assert!(first.as_mut().now_or_never().is_none());
         assert!(last.as_mut().now_or_never().is_none());
 
-        let written = write(&batch, 1, 1);
+        let good = write(&batch, 1, 1);
         assert!(first.as_mut().now_or_never().is_none());
         last.await.unwrap().tell(Some(vec![10]));
-        assert_eq!((written.await, late), (Ok(10), vec![1]));
+        late.clear();
+        let mut last = Box::pin(queue.take(&mut late));
+        assert!(last.as_mut().now_or_never().is_none());
 
-        let last = tokio::spawn({
+        let bad = write(&batch, 2, 1);
+        last.await.unwrap().tell(None);
+        late.clear();
+        let mut last = Box::pin(queue.take(&mut late));
+        assert!(last.as_mut().now_or_never().is_none());
+
+        let other = write(&batch, 3, 1);
+        assert!(last.as_mut().now_or_never().is_none());
+        first.await.unwrap().tell(Some(vec![30]));
+        assert_eq!((good.await, bad.await, other.await), (Ok(10), Err(NotWritten::Failed), Ok(30)));
+    }
+
+    #[tokio::test]
+    async fn all_writers_end_when_no_more_will_come() {
+        let (batch, queue) = Batch::<Vec<u32>, u32>::open();
+        let writer = || {
             let queue = queue.clone();
-            async move { queue.take(&mut Vec::new()).await.is_none() }
-        });
+            tokio::spawn(async move { queue.take(&mut Vec::new()).await.is_none() })
+        };
+        let (first, last) = (writer(), writer());
         tokio::task::yield_now().await;
+
         drop(batch);
-        assert!(first.await.is_none());
-        assert!(last.await.unwrap());
+
+        assert!(first.await.unwrap() && last.await.unwrap());
     }
 }
