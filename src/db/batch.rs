@@ -169,7 +169,7 @@ impl<B, O> Queue<B, O> {
                     let (callers, bytes) = (std::mem::take(&mut waiting.callers), std::mem::take(&mut waiting.bytes));
                     waiting.bytes_taken += bytes;
                     waiting.is_held_up = true;
-                    return Some(Answers { callers, bytes, holds_up: true, shared: self.0.clone() });
+                    return Some(Answers { callers, bytes, holds_up: true, went_well: false, shared: self.0.clone() });
                 }
                 if waiting.is_closed && waiting.callers.is_empty() {
                     // for the next writer that waits
@@ -187,26 +187,27 @@ pub struct Answers<B, O> {
     callers: Vec<oneshot::Sender<Option<O>>>,
     bytes: usize,
     holds_up: bool,
+    went_well: bool,
     shared: Arc<Shared<B, O>>,
 }
 
 impl<B, O> Answers<B, O> {
     /// Lets another writer take what waits, as this one takes long.
     pub fn let_others_go_on(&mut self) {
-        self.hold_up_no_more(false);
+        self.hold_up_no_more();
     }
 
-    fn hold_up_no_more(&mut self, went_well: bool) {
+    fn hold_up_no_more(&mut self) {
         if !std::mem::take(&mut self.holds_up) {
             return;
         }
         let mut waiting = self.shared.waiting();
         waiting.is_held_up = false;
-        waiting.went_well = went_well;
+        waiting.went_well = self.went_well;
         let is_ready = waiting.is_ready();
         drop(waiting);
         if is_ready {
-            self.shared.wake(went_well);
+            self.shared.wake(self.went_well);
         }
     }
 
@@ -217,7 +218,8 @@ impl<B, O> Answers<B, O> {
 
     /// Tells the outcomes, one for each item in their order, or that nothing was written.
     pub fn tell(mut self, outcomes: Option<Vec<O>>) {
-        self.hold_up_no_more(outcomes.is_some());
+        self.went_well = self.holds_up && outcomes.is_some();
+        self.hold_up_no_more();
         let mut outcomes = outcomes.map(Vec::into_iter);
         for caller in std::mem::take(&mut self.callers) {
             // Whoever asked may have gone; the item is written all the same.
@@ -228,8 +230,11 @@ impl<B, O> Answers<B, O> {
 
 impl<B, O> Drop for Answers<B, O> {
     fn drop(&mut self) {
-        self.hold_up_no_more(false);
-        self.shared.waiting().bytes_taken -= self.bytes;
+        self.hold_up_no_more();
+        let mut waiting = self.shared.waiting();
+        waiting.bytes_taken -= self.bytes;
+        // One that let the others go on is not preferred for having ended after them.
+        waiting.went_well &= self.went_well;
     }
 }
 
@@ -342,6 +347,28 @@ mod tests {
         assert!(last.as_mut().now_or_never().is_none());
         first.await.unwrap().tell(Some(vec![30]));
         assert_eq!((good.await, bad.await, other.await), (Ok(10), Err(NotWritten::Failed), Ok(30)));
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_let_the_other_go_on_and_ends_after_it_is_not_the_next_to_be_woken() {
+        let (batch, queue) = Batch::<Vec<u32>, u32>::open();
+        let slow = write(&batch, 1, 1);
+        let mut late = queue.take(&mut Vec::new()).await.unwrap();
+        late.let_others_go_on();
+        let soon = write(&batch, 2, 1);
+        queue.take(&mut Vec::new()).await.unwrap().tell(Some(vec![20]));
+
+        let (mut goods, mut lates) = (Vec::new(), Vec::new());
+        let mut good = Box::pin(queue.take(&mut goods));
+        assert!(good.as_mut().now_or_never().is_none());
+        late.tell(Some(vec![10]));
+        let mut bad = Box::pin(queue.take(&mut lates));
+        assert!(bad.as_mut().now_or_never().is_none());
+        let next = write(&batch, 3, 1);
+
+        assert!(bad.as_mut().now_or_never().is_none());
+        good.await.unwrap().tell(Some(vec![30]));
+        assert_eq!((slow.await, soon.await, next.await), (Ok(10), Ok(20), Ok(30)));
     }
 
     #[tokio::test]
